@@ -1,0 +1,39 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+/// The libraries use Swift 6 mode, no system library and nothing above the standard library,
+/// so that another package can depend on them; only the executable links what it needs.
+let package = Package(
+    name: "vscript",
+    products: [
+        .executable(name: "vscript", targets: ["VScriptCommand"]),
+        .library(name: "VScript", targets: ["VScript"]),
+        .library(name: "VirtualMachine", targets: ["VirtualMachine"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        .target(name: "CHostSupport"),
+        .target(name: "X86"),
+        .target(name: "PCDevices"),
+        .target(name: "X86Engine", dependencies: ["X86", "CHostSupport"]),
+        .target(name: "Hypervisors", dependencies: ["X86", "X86Engine", "PCDevices"]),
+        .target(name: "VirtualMachine", dependencies: ["X86", "X86Engine", "PCDevices", "Hypervisors"]),
+        .target(name: "VScriptSyntax"),
+        .target(name: "VScript", dependencies: ["VScriptSyntax", "VirtualMachine"]),
+        .executableTarget(
+            name: "VScriptCommand",
+            dependencies: [
+                "VScript",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        .testTarget(name: "X86Tests", dependencies: ["X86"]),
+        .testTarget(name: "PCDevicesTests", dependencies: ["PCDevices"]),
+        .testTarget(name: "X86EngineTests", dependencies: ["X86Engine"]),
+        .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
+        .testTarget(name: "VScriptSyntaxTests", dependencies: ["VScriptSyntax"]),
+        .testTarget(name: "VScriptTests", dependencies: ["VScript"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,13 @@
+/// Small services of the host that Swift's standard library does not offer.
+#ifndef VSCRIPT_HOST_SUPPORT_H
+#define VSCRIPT_HOST_SUPPORT_H
+
+#include <stddef.h>
+
+/// Reserves `size` bytes of zeroed memory whose pages cost nothing until they are touched; NULL on failure.
+void *host_memory_reserve(size_t size);
+
+/// Gives memory from `host_memory_reserve` back.
+void host_memory_release(void *memory, size_t size);
+
+#endif
