@@ -1,8 +1,11 @@
+# shellcheck shell=bash disable=SC2034
 # What every script here shares; sourced, not run. Bash, Debian 12 or later.
 set -euo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-cache=${VSCRIPT_CACHE:-${XDG_CACHE_HOME:-${HOME:?set HOME or VSCRIPT_CACHE}/.cache}/vscript}
+cache=${VSCRIPT_CACHE:-${HOME:?set HOME or VSCRIPT_CACHE}/.cache/vscript}
+# Messages of tools are parsed and names sorted: the same in every locale.
+export LC_ALL=C.UTF-8
 
 # Prints an error with the name of the script and ends it.
 fail() {

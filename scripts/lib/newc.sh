@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # A deterministic writer of cpio archives in the "newc" format that the kernel unpacks
 # (Documentation/driver-api/early-userspace/buffer-format.rst); sourced, not run.
 #

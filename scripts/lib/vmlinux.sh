@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Takes the ELF kernel out of a bzImage; sourced, not run.
 # Field offsets: Linux, Documentation/arch/x86/boot.rst.
 
@@ -18,7 +19,7 @@ extract_vmlinux() {
     [ "$sectors" != 0 ] || sectors=4
     offset=$(((sectors + 1) * 512 + $(little_endian "$image" 584 4)))
     length=$(little_endian "$image" 588 4)
-    [ "$length" -gt 4 ] && [ $((offset + length)) -le "$size" ] ||
+    ((length > 4 && offset + length <= size)) ||
         fail "$image: payload of $length bytes at $offset does not fit into the file's $size bytes"
 
     # All formats but gzip carry the unpacked size as four more bytes that their tools refuse.
