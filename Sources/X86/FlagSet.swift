@@ -95,6 +95,25 @@ package struct FlagEffect: Sendable {
     /// INT n, INT3, INT1: cleared on delivery as the gate says (SDM volume 3 section 6.12.1).
     static let interrupt = FlagEffect(reads: .all, writes: [.TF, .IF, .NT, .RF, .VM, .AC], isConditional: true)
 
+    static let interruptOnOverflow = FlagEffect(
+        reads: .all, writes: [.TF, .IF, .NT, .RF, .VM, .AC], isConditional: true)
+    /// IRET and SYSRET load all, SYSCALL masks all.
+    static let interruptReturn = FlagEffect(reads: [.NT, .VM, .IOPL], writes: .all)
+    /// POPF: IOPL and IF change by privilege; VM, VIF and VIP do not change, RF is cleared.
+    static let popFlags = FlagEffect(
+        reads: [.IOPL, .VM], writes: FlagSet.all.subtracting([.VM, .VIF, .VIP]), isConditional: false)
+    /// CLI STI.
+    static let interruptFlag = FlagEffect(reads: [.IOPL, .VM], writes: [.IF, .VIF], isConditional: true)
+    /// INS OUTS.
+    static let portString = FlagEffect(reads: [.DF, .IOPL])
+    static let complementCarry = FlagEffect(reads: .CF, writes: .CF)
+    /// SHLD SHRD.
+    static let doubleShift = FlagEffect(writes: .status, undefined: [.AF, .OF], isConditional: true)
+    /// MOV to and from control and debug registers.
+    static let undefinedStatus = FlagEffect(writes: .status, undefined: .status)
+
+    /// ADCX and ADOX: one flag is both carry in and carry out.
+    static func carryChain(_ flag: FlagSet) -> FlagEffect { FlagEffect(reads: flag, writes: flag) }
     static func reads(_ flags: FlagSet) -> FlagEffect { FlagEffect(reads: flags) }
     static func writes(_ flags: FlagSet) -> FlagEffect { FlagEffect(writes: flags) }
 }

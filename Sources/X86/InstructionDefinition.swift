@@ -141,7 +141,8 @@ package struct InstructionDefinition: Sendable {
         _ opcode: UInt32, prefix: MandatoryPrefix = .any, digit: UInt8? = nil, rm: UInt8? = nil,
         modRM: ModRMForm? = nil, vex: Bool = false, w: Bool? = nil, size: UInt8? = nil, mode: ModeValidity = .always,
         _ operation: Operation, _ operands: [OperandForm] = [], _ flags: FlagEffect = .none,
-        sizeRule: OperandSizeRule = .normal, sensitivity: Sensitivity = .innocuous, exit: ExitRule = .never,
+        condition: UInt8 = 0, sizeRule: OperandSizeRule = .normal, sensitivity: Sensitivity = .innocuous,
+        exit: ExitRule = .never,
         feature: InstructionFeature = .base, lockable: Bool = false, repeatable: Bool = false, endsBlock: Bool = false,
         protectedOnly: Bool = false, alias: Bool = false
     ) {
@@ -175,7 +176,7 @@ package struct InstructionDefinition: Sendable {
         self.mode = mode
         self.sizeRule = sizeRule
         self.operation = operation
-        self.condition = 0
+        self.condition = condition
         self.operands = operands
         self.flags = flags
         self.sensitivity = sensitivity
@@ -205,14 +206,12 @@ extension [InstructionDefinition] {
     /// Sixteen rows from one: the condition code (SDM volume 1 appendix B) in the low bits of the opcode.
     static func conditional(
         _ opcode: UInt32, _ operation: Operation, _ operands: [OperandForm], sizeRule: OperandSizeRule = .normal,
-        feature: InstructionFeature = .base, endsBlock: Bool = false
+        feature: InstructionFeature = .base
     ) -> [InstructionDefinition] {
         (UInt8(0)..<16).map { condition in
-            var row = InstructionDefinition(
-                opcode + UInt32(condition), operation, operands, .reads(FlagSet.tested(byCondition: condition)),
-                sizeRule: sizeRule, feature: feature, endsBlock: endsBlock)
-            row.condition = condition
-            return row
+            InstructionDefinition(
+                opcode + UInt32(condition), operation, operands, .reads(.tested(byCondition: condition)),
+                condition: condition, sizeRule: sizeRule, feature: feature)
         }
     }
 }
