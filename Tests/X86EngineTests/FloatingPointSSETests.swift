@@ -215,7 +215,7 @@ struct FloatingPointSSETests {
                 && (registers.statusFlags == 0 || registers.statusFlags == host.status_flags)
             guard !isSame else { continue }
             count += 1
-            guard differences.count < 5 else { continue }
+            guard differences.count < 4 else { continue }
             differences.append(
                 """
                 mxcsr \(hex(UInt64(mxcsr))) \(hex(destination)), \(hex(source)), \(hex(integer)): \

@@ -56,6 +56,7 @@ extension X87Environment {
         if x.isDenormal { raise(.denormalOperand) }
         guard x.kind == .finite, x.exponent < 63 else { return value }
         let integer = x.roundedToInteger(rounding)
+        if !deliversToRegister { return .indefinite }
         if integer.isInexact { raisePrecision(isRoundedUp: integer.isRoundedUp) }
         return pack(UnpackedNumber(magnitude: integer.magnitude, isNegative: x.isNegative))
     }
@@ -104,6 +105,9 @@ extension X87Environment {
     // MARK: Comparison
 
     /// FCOM, FTST and FCOMI (`signalsQuietNaN`), FUCOM and FUCOMI.
+    ///
+    /// The outcome is delivered whatever the masks, as AMD's processors do; a note in the SDM's FCOM says that
+    /// Intel's leave the flags unchanged after an unmasked invalid operation.
     package mutating func compare(
         _ x: UnpackedNumber, _ y: UnpackedNumber, signalsQuietNaN: Bool
     ) -> FloatingPointOrdering {

@@ -13,7 +13,7 @@ extension X87Environment {
     private mutating func load(_ x: UnpackedNumber) -> Extended {
         if x.kind == .signalingNaN { raise(.invalidOperation) }
         if x.isDenormal { raise(.denormalOperand) }
-        return pack(x)
+        return packDelivered(x)
     }
 
     // MARK: Stores

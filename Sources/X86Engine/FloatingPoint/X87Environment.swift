@@ -51,6 +51,10 @@ package struct X87Environment: Hashable, Sendable {
     @inline(__always)
     package var deliversToMemory: Bool { raised.rawValue & ~UInt8(truncatingIfNeeded: control) & 0x1F == 0 }
 
+    /// Whether a load from memory pushes its result: only an invalid operation prevents it.
+    @inline(__always)
+    package var deliversLoad: Bool { raised.rawValue & ~UInt8(truncatingIfNeeded: control) & 0x01 == 0 }
+
     @inline(__always)
     func isMasked(_ exceptions: FloatingPointExceptions) -> Bool {
         UInt8(truncatingIfNeeded: control) & exceptions.rawValue == exceptions.rawValue
@@ -112,8 +116,15 @@ extension X87Environment {
     }
 
     /// Rounds a result to `precision` bits and encodes it for a register.
+    ///
+    /// An unmasked exception of the operands stops the operation first: there is no result, and no flag of one.
     @inline(__always)
     mutating func pack(_ number: UnpackedNumber, precision: Int32 = 64) -> Extended {
+        deliversToRegister ? packDelivered(number, precision: precision) : .indefinite
+    }
+
+    @inline(__always)
+    mutating func packDelivered(_ number: UnpackedNumber, precision: Int32 = 64) -> Extended {
         switch number.kind {
         case .zero: return .zero(isNegative: number.isNegative)
         case .infinity: return .infinity(isNegative: number.isNegative)
@@ -160,9 +171,15 @@ extension X87Environment {
         result.exponent =
             isOverflow
             ? result.exponent &- Self.exponentAdjustment : result.exponent &+ Self.exponentAdjustment
-        // Only FSCALE gets here: SDM volume 1, sections 8.5.4 and 8.5.5.
-        if result.exponent > 16383 { return .infinity(isNegative: number.isNegative) }
-        if result.exponent < -16382 { return .zero(isNegative: number.isNegative) }
+        // Only FSCALE gets so far: SDM volume 1, sections 8.5.4 and 8.5.5.
+        if result.exponent > 16383 {
+            raisePrecision(isRoundedUp: true)
+            return .infinity(isNegative: number.isNegative)
+        }
+        if result.exponent < -16382 {
+            raisePrecision(isRoundedUp: false)
+            return .zero(isNegative: number.isNegative)
+        }
         if result.isInexact { raisePrecision(isRoundedUp: result.isRoundedUp) }
         return Self.encode(result, isNegative: number.isNegative)
     }
