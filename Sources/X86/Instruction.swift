@@ -67,7 +67,7 @@ package struct Operand: Sendable, Hashable {
 package struct MemoryOperand: Sendable, Hashable {
     /// The segment register in force, override or default considered (ES, CS, SS, DS, FS or GS).
     package var segment: Register = .ds
-    /// A general register, RIP or EIP, or `none`. The register's width is the address size.
+    /// A general register, RIP or EIP, or `none`; the register's width is the address size.
     package var base: Register = .none
     package var index: Register = .none
     /// 1, 2, 4 or 8.
@@ -85,7 +85,7 @@ package struct Instruction: Sendable, Hashable {
     package var row: UInt16
     /// Length in bytes, 1...15.
     package var length: UInt8
-    /// The condition code 0...15 of Jcc, SETcc, CMOVcc and FCMOVcc (SDM vol. 1 appendix B), else 0.
+    /// The condition code 0...15 of Jcc, SETcc, CMOVcc and FCMOVcc (SDM volume 1 appendix B), else 0.
     package var condition: UInt8 = 0
     package var prefixes: Prefixes = []
     /// 16, 32 or 64: the effective operand-size attribute.
@@ -130,7 +130,7 @@ package enum DecodeFailure: UInt8, Error, Sendable {
     case truncated
     /// No such encoding in this mode: #UD.
     case invalid
-    /// Longer than 15 bytes: #GP(0) (SDM vol. 2 section 2.3.11).
+    /// Longer than 15 bytes: #GP(0) (SDM volume 2 section 2.3.11).
     case tooLong
 }
 

@@ -8,44 +8,27 @@ package enum Sensitivity: UInt8, Sendable {
     case sensitiveUnprivileged
 }
 
-/// When hardware virtualization turns an instruction into an exit (SDM vol. 3 chapter "VMX Non-root Operation").
+/// When hardware virtualization turns an instruction into an exit (SDM volume 3 chapter "VMX Non-root Operation").
+///
+/// Named for the VMX controls; SVM has an intercept of the same purpose for each (APM volume 2 section 15.9).
 package enum ExitRule: UInt8, Sendable {
     case never, always
-    case hltExiting, invlpgExiting, mwaitExiting, rdpmcExiting, rdtscExiting, cr3Exiting, cr8Exiting, movDRExiting
-    case ioExiting, msrExiting, monitorExiting, pauseExiting, descriptorTableExiting, rdtscpEnabled, wbinvdExiting
-    case rdrandExiting, rdseedExiting, invpcidEnabled, xsavesEnabled, controlRegisterMask
+    case hltExiting, invlpgExiting, mwaitExiting, rdpmcExiting, rdtscExiting, movDRExiting
+    case ioExiting, msrExiting, monitorExiting, pauseExiting, descriptorTableExiting, wbinvdExiting
+    case rdrandExiting, rdseedExiting
+    /// Exits by the RDTSC-exiting control; #UD unless "enable RDTSCP" is set.
+    case rdtscpEnabled
+    /// Exits by the INVLPG-exiting control; #UD unless "enable INVPCID" is set.
+    case invpcidEnabled
+    /// Exits by the XSS-exiting bitmap; #UD unless "enable XSAVES/XRSTORS" is set.
+    case xsavesEnabled
+    /// By the register: guest/host masks of CR0 and CR4, the CR3 and CR8 controls (SDM volume 3 section 26.1.3).
+    case controlRegisterAccess
+    /// Never under VMX; SVM has an intercept bit named for the instruction (PUSHF, IRET, VMLOAD …).
+    case svmIntercept
 }
 
-/// The status and control flags of RFLAGS that instructions name.
-package struct FlagSet: OptionSet, Sendable, Hashable {
-    package let rawValue: UInt32
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
-
-    package static let CF = FlagSet(rawValue: 1 << 0)
-    package static let PF = FlagSet(rawValue: 1 << 2)
-    package static let AF = FlagSet(rawValue: 1 << 4)
-    package static let ZF = FlagSet(rawValue: 1 << 6)
-    package static let SF = FlagSet(rawValue: 1 << 7)
-    package static let TF = FlagSet(rawValue: 1 << 8)
-    package static let IF = FlagSet(rawValue: 1 << 9)
-    package static let DF = FlagSet(rawValue: 1 << 10)
-    package static let OF = FlagSet(rawValue: 1 << 11)
-    package static let IOPL = FlagSet(rawValue: 3 << 12)
-    package static let NT = FlagSet(rawValue: 1 << 14)
-    package static let RF = FlagSet(rawValue: 1 << 16)
-    package static let VM = FlagSet(rawValue: 1 << 17)
-    package static let AC = FlagSet(rawValue: 1 << 18)
-    package static let VIF = FlagSet(rawValue: 1 << 19)
-    package static let VIP = FlagSet(rawValue: 1 << 20)
-    package static let ID = FlagSet(rawValue: 1 << 21)
-
-    /// CF PF AF ZF SF OF.
-    package static let status: FlagSet = [.CF, .PF, .AF, .ZF, .SF, .OF]
-    /// Every flag an instruction can change.
-    package static let all = FlagSet(rawValue: 0x3F_7FD5)
-}
-
-/// The opcode map a row belongs to (SDM vol. 2 appendix A).
+/// The opcode map a row belongs to (SDM volume 2 appendix A).
 package enum OpcodeMap: UInt8, CaseIterable, Sendable {
     case primary
     /// 0F xx.
@@ -62,12 +45,14 @@ package enum MandatoryPrefix: UInt8, Sendable {
     case any
     /// None of 66, F2, F3 may be present (written NP in the manuals).
     case none
+    /// Neither F2 nor F3 may be present; 66 keeps its ordinary meaning (written NFx in the manuals).
+    case noRepeat
     case x66, xF3, xF2
 }
 
 /// What the ModRM byte of a row must look like.
 package enum ModRMForm: UInt8, Sendable {
-    /// No ModRM byte; bits 0...2 of the opcode may hold a register (`OperandForm.z…`).
+    /// No ModRM byte; bits 0...2 of the opcode may hold a register (`OperandForm.Zv`).
     case absent
     /// Memory or register.
     case any
@@ -75,12 +60,14 @@ package enum ModRMForm: UInt8, Sendable {
     case memory
     /// mod == 3.
     case register
+    /// The processor takes mod as 3 whatever it holds (MOV to and from CR and DR).
+    case registerWhateverMod
 }
 
 /// The code modes in which a row exists.
 package enum ModeValidity: UInt8, Sendable { case always, not64, only64 }
 
-/// How the operand size of a row comes about in 64-bit mode (SDM vol. 2 section 2.2.1.7 and appendix A superscripts).
+/// How the operand size of a row comes about in 64-bit mode (SDM volume 2 section 2.2.1.7 and appendix A superscripts).
 package enum OperandSizeRule: UInt8, Sendable {
     /// By the 66 prefix and REX.W.
     case normal
@@ -88,112 +75,143 @@ package enum OperandSizeRule: UInt8, Sendable {
     case default64
     /// 64 always; 66 is ignored (near branches).
     case force64
-    /// 64 with REX.W, else 32: 66 has no effect on the size (SSE conversions, MOVNTI, VEX-coded ones).
+    /// 64 with REX.W, else 32: 66 has no effect on the size (SSE conversions, MOVNTI, VEX-encoded rows).
     case ignore66
 }
 
 /// CPUID features that instructions depend on.
 package enum InstructionFeature: UInt8, CaseIterable, Sendable {
-    case base, fpu, cmov, cx8, cx16, mmx, mmxext, sse, sse2, sse3, ssse3, sse41, sse42, popcnt, lzcnt, bmi1, bmi2, adx, movbe
-    case fxsr, xsave, xsavec, xsaveopt, xsaves, rdtscp, rdrand, rdseed, fsgsbase, rdpid, clflush, clflushopt, clwb, prefetchw
+    case base, fpu, cmov, cx8, cx16, mmx, mmxext, sse, sse2, sse3, ssse3, sse41, sse42, popcnt, lzcnt, bmi1, bmi2, adx,
+        movbe
+    case fxsr, xsave, xsavec, xsaveopt, xsaves, rdtscp, rdrand, rdseed, fsgsbase, rdpid, clflush, clflushopt, clwb,
+        prefetchw
     case sep, syscall, invpcid, smap, monitor, longMode, vmx, svm, cet, wbnoinvd
-}
-
-/// An operand as the manuals' opcode maps write it (SDM vol. 2 appendix A.2).
-///
-/// First letter: E general register or memory by ModRM, G general register by ModRM.reg, M memory only, R register
-/// by ModRM.rm only, Z register in the opcode's low bits, I immediate, J relative, O moffs, S segment, C control, D debug,
-/// P MMX by reg, Q MMX or memory, N MMX by rm, V XMM by reg, W XMM or memory, U XMM by rm, B general register by
-/// VEX.vvvv, X DS:rSI, Y ES:rDI. Second: b 8, w 16, d 32, q 64, dq 128, v 16/32/64, y 32/64, z 16/32, p far.
-package enum OperandForm: UInt8, CaseIterable, Sendable {
-    case Eb, Ew, Ed, Eq, Ev, Ey
-    case Gb, Gw, Gd, Gq, Gv, Gy, Gz
-    case Zb, Zv, Zq
-    case Ib, Iw, Id, Iz, Iv
-    /// An 8-bit immediate sign-extended to the operand size.
-    case sIb
-    /// The second immediate: ENTER's nesting level, EXTRQ-like forms.
-    case Ib2
-    /// The constant 1 of the short shift forms.
-    case one
-    case Jb, Jz
-    /// Direct far pointer ptr16:16 or ptr16:32.
-    case Ap
-    /// Memory far pointer m16:16, m16:32, m16:64.
-    case Mp
-    case Ob, Ov
-    case Sw
-    case Cd, Dd
-    /// General register by rm of the native width: 64 in 64-bit mode, else 32 (MOV to and from CR and DR).
-    case Rn
-    case Rv, Ry, Rd
-    /// Word register by ModRM.rm or 16-bit memory whatever the operand size; registers take the operand size (MOV Ev, Sw).
-    case RvMw
-    /// Double-word register or byte / word memory (PINSRB, PEXTRB, PEXTRW).
-    case RdMb, RdMw
-    case By
-    /// Memory of the given width; `M` has none (LEA, CLFLUSH, INVLPG …).
-    case M, Mb, Mw, Md, Mq, Mdq, Mv, My, Mz
-    /// m16&32 or m16&64 pseudo-descriptor (LGDT …).
-    case Ms
-    /// m16&16 / m32&32 of BOUND.
-    case Ma
-    /// x87 memory operands.
-    case Mf32, Mf64, Mf80, Mi16, Mi32, Mi64, Mbcd80, Menv, Mstate
-    /// State areas: 512 bytes of FXSAVE and the XSAVE area.
-    case M512, Mxsave
-    case Pq, Qd, Qq, Nq
-    case Vx, Vq, Vd, Vw
-    case Wdq, Wq, Wd, Ww
-    case Udq, Uq, Ud
-    /// XMM0 as implicit operand (BLENDVPS and the like).
-    case XMM0
-    case AL, CL, AX, CX, DX, EAX, RAX
-    /// rAX by operand size.
-    case rAX
-    case ES, CS, SS, DS, FS, GS
-    /// String operands.
-    case Xb, Xv, Xz, Yb, Yv, Yz
-    /// ST(0) and ST(i).
-    case ST0, STi
-    /// rAX/EAX by address size as an address (MONITOR, VMRUN, INVLPGA).
-    case addressRAX
-    case ECX
 }
 
 /// One row of an opcode table: what every consumer needs to know about an encoding.
 package struct InstructionDefinition: Sendable {
     package var map: OpcodeMap
     package var opcode: UInt8
-    package var prefix: MandatoryPrefix = .any
-    package var modRM: ModRMForm = .absent
+    package var prefix: MandatoryPrefix
+    package var modRM: ModRMForm
     /// The required value of ModRM.reg (the manuals' /digit).
     package var digit: UInt8?
     /// The required value of ModRM.rm; with `digit` and `.register` it names one exact byte, as in 0F 01 D0.
     package var rm: UInt8?
-    /// True if the row is VEX-encoded (BMI); such rows never match legacy encodings.
-    package var isVEX = false
+    /// True if the row is VEX-encoded (BMI) with VEX.L = 0; such rows never match legacy encodings.
+    package var isVEX: Bool
     /// The required value of VEX.W or REX.W, where the row depends on it.
     package var w: Bool?
     /// The one operand size (16, 32 or 64) for which the row holds, where mnemonics differ by it.
     package var onlyOperandSize: UInt8?
-    package var mode: ModeValidity = .always
-    package var sizeRule: OperandSizeRule = .normal
+    package var mode: ModeValidity
+    package var sizeRule: OperandSizeRule
     package var operation: Operation
     /// The condition code of Jcc, SETcc, CMOVcc, FCMOVcc.
-    package var condition: UInt8 = 0
+    package var condition: UInt8
     package var operands: [OperandForm]
-    package var reads: FlagSet = []
-    package var writes: FlagSet = []
-    /// Flags whose value the manuals leave undefined afterwards (also part of `writes`).
-    package var undefined: FlagSet = []
-    package var sensitivity: Sensitivity = .innocuous
-    package var exit: ExitRule = .never
-    package var feature: InstructionFeature = .base
-    package var lockable = false
+    package var flags: FlagEffect
+    package var sensitivity: Sensitivity
+    package var exit: ExitRule
+    package var feature: InstructionFeature
+    /// True if LOCK is allowed when the first operand is memory.
+    package var lockable: Bool
     /// True for string instructions that take REP or REPE/REPNE.
-    package var repeatable = false
+    package var repeatable: Bool
     /// True if execution never simply goes on with the next instruction of the same block: branches, mode and
     /// privilege changes, serializing instructions, I/O.
-    package var endsBlock = false
+    package var endsBlock: Bool
+    /// True if the row gives #UD in real-address and virtual-8086 mode, as all VEX-encoded rows do.
+    package var protectedOnly: Bool
+    /// True if another row is the documented encoding of the same instruction: decoded, never chosen by an assembler.
+    package var isAlias: Bool
+
+    /// Flags whose old value matters.
+    package var reads: FlagSet { flags.reads }
+    /// Flags that can change.
+    package var writes: FlagSet { flags.writes }
+    /// Flags whose value the manuals leave undefined afterwards (also part of `writes`).
+    package var undefined: FlagSet { flags.undefined }
+
+    /// True if the low three bits of the opcode hold a register, so that the row stands for eight opcodes.
+    package var holdsRegisterInOpcode: Bool { operands.contains { $0.shape.place == .opcode } }
+
+    /// One row; `opcode` is written with its escape bytes (0x0FA2, 0x0F38F0), `modRM` follows from the operands.
+    init(
+        _ opcode: UInt32, prefix: MandatoryPrefix = .any, digit: UInt8? = nil, rm: UInt8? = nil,
+        modRM: ModRMForm? = nil, vex: Bool = false, w: Bool? = nil, size: UInt8? = nil, mode: ModeValidity = .always,
+        _ operation: Operation, _ operands: [OperandForm] = [], _ flags: FlagEffect = .none,
+        condition: UInt8 = 0, sizeRule: OperandSizeRule = .normal, sensitivity: Sensitivity = .innocuous,
+        exit: ExitRule = .never,
+        feature: InstructionFeature = .base, lockable: Bool = false, repeatable: Bool = false, endsBlock: Bool = false,
+        protectedOnly: Bool = false, alias: Bool = false
+    ) {
+        self.map =
+            switch opcode >> 8 {
+            case 0: .primary
+            case 0x0F38: .escape38
+            case 0x0F3A: .escape3A
+            default: .secondary
+            }
+        self.opcode = UInt8(truncatingIfNeeded: opcode)
+        self.prefix = prefix
+        self.digit = digit
+        self.rm = rm
+        let shapes = operands.map(\.shape)
+        let usesModRM = digit != nil || shapes.contains { $0.place == .rm || $0.place == .reg }
+        let rmShape = shapes.first { $0.place == .rm }
+        self.modRM =
+            if let modRM {
+                modRM
+            } else if rm != nil {
+                .register
+            } else if let rmShape {
+                !rmShape.allowsRegister ? .memory : !rmShape.allowsMemory ? .register : .any
+            } else {
+                usesModRM ? .any : .absent
+            }
+        self.isVEX = vex
+        self.w = w
+        self.onlyOperandSize = size
+        self.mode = mode
+        self.sizeRule = sizeRule
+        self.operation = operation
+        self.condition = condition
+        self.operands = operands
+        self.flags = flags
+        self.sensitivity = sensitivity
+        self.exit = exit
+        self.feature = feature
+        self.lockable = lockable
+        self.repeatable = repeatable
+        self.endsBlock = endsBlock
+        self.protectedOnly = protectedOnly || vex
+        self.isAlias = alias
+    }
+}
+
+extension [InstructionDefinition] {
+    /// The same rows, each changed by `change`: for what a whole group of rows has in common.
+    func with(_ change: (inout InstructionDefinition) -> Void) -> [InstructionDefinition] {
+        map { row in
+            var row = row
+            change(&row)
+            return row
+        }
+    }
+
+    /// The same rows with a CPUID feature.
+    func requiring(_ feature: InstructionFeature) -> [InstructionDefinition] { with { $0.feature = feature } }
+
+    /// Sixteen rows from one: the condition code (SDM volume 1 appendix B) in the low bits of the opcode.
+    static func conditional(
+        _ opcode: UInt32, _ operation: Operation, _ operands: [OperandForm], sizeRule: OperandSizeRule = .normal,
+        feature: InstructionFeature = .base
+    ) -> [InstructionDefinition] {
+        (UInt8(0)..<16).map { condition in
+            InstructionDefinition(
+                opcode + UInt32(condition), operation, operands, .reads(.tested(byCondition: condition)),
+                condition: condition, sizeRule: sizeRule, feature: feature)
+        }
+    }
 }

@@ -3,7 +3,7 @@
 /// Mnemonics that differ only by size (MOVSB/MOVSW/MOVSD/MOVSQ, PUSHF/PUSHFD/PUSHFQ, IRET/IRETD/IRETQ) are one
 /// operation; those that differ only by condition (Jcc, SETcc, CMOVcc) too, with `Instruction.condition`.
 package enum Operation: UInt16, CaseIterable, Sendable {
-    // General-purpose: data transfer (SDM vol. 1 section 5.1.1)
+    // General-purpose: data transfer (SDM volume 1 section 5.1.1)
     case mov, movsx, movsxd, movzx, movbe, cmovcc, xchg, bswap, xadd, cmpxchg, cmpxchg8b, cmpxchg16b
     case push, pop, pusha, popa, cbw, cwde, cdqe, cwd, cdq, cqo, lea, xlat, movnti
     // Arithmetic and logic
@@ -27,7 +27,7 @@ package enum Operation: UInt16, CaseIterable, Sendable {
     case lds, les, lfs, lgs, lss
     // Random numbers, time and identity
     case rdrand, rdseed, cpuid, rdtsc, rdtscp, rdpmc, rdpid
-    // System (SDM vol. 1 section 5.20)
+    // System (SDM volume 1 section 5.20)
     case lgdt, sgdt, lidt, sidt, lldt, sldt, ltr, str, lmsw, smsw, clts, arpl, lar, lsl, verr, verw
     case invd, wbinvd, wbnoinvd, invlpg, invpcid, hlt, rsm, rdmsr, wrmsr
     case sysenter, sysexit, syscall, sysret, swapgs, rdfsbase, rdgsbase, wrfsbase, wrgsbase
@@ -41,7 +41,7 @@ package enum Operation: UInt16, CaseIterable, Sendable {
     // State save areas
     case fxsave, fxrstor, xsave, xsavec, xsaveopt, xsaves, xrstor, xrstors, ldmxcsr, stmxcsr
 
-    // x87: data transfer and constants (SDM vol. 1 section 5.2)
+    // x87: data transfer and constants (SDM volume 1 section 5.2)
     case fld, fst, fstp, fild, fist, fistp, fisttp, fbld, fbstp, fxch, fcmovcc
     case fld1, fldz, fldpi, fldl2e, fldl2t, fldlg2, fldln2
     // x87: arithmetic
@@ -56,14 +56,14 @@ package enum Operation: UInt16, CaseIterable, Sendable {
     case fincstp, fdecstp, ffree, ffreep, fninit, fnclex, fnstcw, fldcw, fnstenv, fldenv, fnsave, frstor
     case fnstsw, fwait, fnop, fneni, fndisi, fnsetpm
 
-    // MMX (SDM vol. 1 section 5.4); the packed-integer operations also exist on XMM registers (SSE2)
+    // MMX (SDM volume 1 section 5.4); the packed-integer operations also exist on XMM registers (SSE2)
     case movd, movq, emms
     case packsswb, packssdw, packuswb, punpckhbw, punpckhwd, punpckhdq, punpcklbw, punpcklwd, punpckldq
     case paddb, paddw, paddd, paddsb, paddsw, paddusb, paddusw, psubb, psubw, psubd, psubsb, psubsw, psubusb, psubusw
     case pmulhw, pmullw, pmaddwd, pcmpeqb, pcmpeqw, pcmpeqd, pcmpgtb, pcmpgtw, pcmpgtd
     case pand, pandn, por, pxor, psllw, pslld, psllq, psrlw, psrld, psrlq, psraw, psrad
 
-    // SSE (SDM vol. 1 section 5.5)
+    // SSE (SDM volume 1 section 5.5)
     case movaps, movups, movss, movhps, movhlps, movlps, movlhps, movmskps
     case addps, addss, subps, subss, mulps, mulss, divps, divss, rcpps, rcpss, sqrtps, sqrtss, rsqrtps, rsqrtss
     case maxps, maxss, minps, minss, cmpps, cmpss, comiss, ucomiss

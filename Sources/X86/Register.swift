@@ -1,6 +1,6 @@
 /// The registers that an instruction can name, by the manuals' names.
 ///
-/// SDM vol. 1 section 3.4 and 3.7.2. Cases of one class are consecutive and in encoding order, so that the class
+/// SDM volume 1 section 3.4 and 3.7.2. Cases of one class are consecutive and in encoding order, so that the class
 /// and the number can be derived.
 package enum Register: UInt8, CaseIterable, Sendable {
     case rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
@@ -81,7 +81,7 @@ package enum Register: UInt8, CaseIterable, Sendable {
         return at(base &+ UInt8(truncatingIfNeeded: number & 15))
     }
 
-    /// The byte register with the encoded `number`; without a REX prefix 4...7 are AH CH DH BH (SDM vol. 2 table 2-1).
+    /// The byte register with the encoded `number`; without a REX prefix 4...7 are AH CH DH BH (SDM volume 2 table 2-1).
     package static func byte(_ number: Int, hasREX: Bool) -> Register {
         let index = UInt8(truncatingIfNeeded: number & 15)
         return !hasREX && index >= 4 && index < 8 ? at(64 &+ index &- 4) : at(48 &+ index)
