@@ -1,0 +1,71 @@
+// What keeps cached blocks and translations true to memory: pages are flagged when something was derived from their
+// bytes, fast writes to flagged pages are withheld, and the slow path drops what a write makes stale.
+
+extension PhysicalMemory {
+    func attach(_ processor: Processor) { processors.append(Unowned(processor: processor)) }
+
+    func detach(_ processor: Processor) { processors.removeAll { $0.processor === processor } }
+
+    /// Flags a page whose entries translations are made from.
+    func markPagingStructure(_ page: Int) {
+        pageFlags[page].insert(.pagingStructure)
+        pagingStructurePages.append(page)
+        dropFastWrites(page)
+    }
+
+    /// Flags a page and the 64-byte lines of it that a cached block was decoded from.
+    func markCode(page: Int, offset: Int, count: Int) {
+        codeCoverage[page] |= Self.coverage(offset: offset, count: count)
+        guard !pageFlags[page].contains(.code) else { return }
+        pageFlags[page].insert(.code)
+        dropFastWrites(page)
+    }
+
+    /// Drops the blocks that cover any of the bytes written.
+    func invalidateCode(page: Int, offset: Int, count: Int) {
+        guard codeCoverage[page] & Self.coverage(offset: offset, count: count) != 0 else { return }
+        for entry in processors { entry.processor.codeChanged(page: page, offset: offset, count: count) }
+        if processors.allSatisfy({ !$0.processor.blocks.hasBlocks(onPage: page) }) {
+            codeCoverage[page] = 0
+            pageFlags[page].remove(.code)
+        }
+    }
+
+    /// Drops the translations of every processor.
+    func dropAllTranslations() {
+        for entry in processors { entry.processor.tlb.flush() }
+        forgetPagingStructures()
+    }
+
+    /// Called when one processor has dropped all its translations; marks can go when it was the only one.
+    func translationsDropped(by processor: Processor) {
+        if processors.count == 1 { forgetPagingStructures() }
+    }
+
+    /// Makes every later write mark its page dirty again.
+    func dropFastWrites() {
+        for entry in processors { entry.processor.tlb.dropWrites(toHostPage: nil) }
+    }
+
+    private func forgetPagingStructures() {
+        for page in pagingStructurePages { pageFlags[page].remove(.pagingStructure) }
+        pagingStructurePages.removeAll(keepingCapacity: true)
+    }
+
+    private func dropFastWrites(_ page: Int) {
+        let host = UInt64(UInt(bitPattern: pointer(toPage: page)))
+        for entry in processors { entry.processor.tlb.dropWrites(toHostPage: host) }
+    }
+
+    /// The lines of 64 bytes that a range inside a page touches.
+    private static func coverage(offset: Int, count: Int) -> UInt64 {
+        let first = UInt64(offset >> 6)
+        let last = UInt64(min(offset + count - 1, 4095) >> 6)
+        return (last == 63 ? .max : (1 << (last + 1)) &- 1) & ~((1 << first) &- 1)
+    }
+}
+
+/// A processor that memory knows without keeping it alive.
+struct Unowned {
+    unowned let processor: Processor
+}

@@ -1,0 +1,65 @@
+import X86
+
+/// One logical processor: its state, its soft TLB, and by extensions everything it does.
+///
+/// All mutable state sits behind pointers that never change, so no access costs an exclusivity check.
+package final class Processor {
+    /// The architectural and derived state.
+    package let state: UnsafeMutablePointer<ProcessorState>
+    package let memory: PhysicalMemory
+    let tlb: SoftTLB
+    let blocks: BlockCache
+    let control: UnsafeMutablePointer<ControlState>
+    /// The processor model: CPUID, MSRs, widths.
+    package let model: ProcessorModel
+    /// The machine around it; must outlive the processor's use.
+    package unowned let environment: any ProcessorEnvironment
+
+    /// Makes a processor in its power-on state (SDM vol. 3 section 9.1).
+    ///
+    /// `tlbEntries` is a power of two from 16 to 65536.
+    package init(
+        model: ProcessorModel, memory: PhysicalMemory, environment: any ProcessorEnvironment, tlbEntries: Int = 1024,
+        blockCacheEnabled: Bool = true
+    ) {
+        self.model = model
+        self.memory = memory
+        self.environment = environment
+        tlb = SoftTLB(entries: tlbEntries)
+        blocks = BlockCache(memory: memory, enabled: blockCacheEnabled)
+        state = .allocate(capacity: 1)
+        state.initialize(to: ProcessorState(tlb: tlb.table(.supervisor), tlbMask: tlb.mask))
+        control = .allocate(capacity: 1)
+        control.initialize(to: ControlState())
+        memory.attach(self)
+        reset()
+    }
+
+    deinit {
+        memory.detach(self)
+        state.deallocate()
+        control.deallocate()
+    }
+
+    /// The kinds of event that `environment.intercept` is called for.
+    package var watched: EventKinds {
+        get { control.pointee.watched }
+        set { control.pointee.watched = newValue }
+    }
+}
+
+/// What steers the run but is not the guest's state.
+struct ControlState {
+    var watched: EventKinds = []
+    /// The fault that a fast path met; taken by the dispatcher.
+    var pendingFault = Fault(vector: 0)
+    var hasFault = false
+    /// The operation whose slow path is running.
+    var current: UnsafeMutablePointer<MicroOperation>?
+    /// The operation whose code was replaced to leave its block early, and what it was.
+    var patched: UnsafeMutablePointer<MicroOperation>?
+    var patchedCode = MicroOperation.Code.leave
+    /// The link through which the last block was left, to be set once its target is known.
+    var link: UnsafeMutablePointer<BlockLinks>?
+    var linkIsTaken = false
+}

@@ -1,0 +1,124 @@
+/// The machine around a processor: what it reaches by pins and buses, and who watches it.
+package protocol ProcessorEnvironment: AnyObject {
+    /// Reads 1, 2 or 4 bytes from an I/O port.
+    func readPort(_ port: UInt16, width: Int) -> UInt32
+    /// Writes 1, 2 or 4 bytes to an I/O port.
+    func writePort(_ port: UInt16, _ value: UInt32, width: Int)
+    /// Reads 1, 2, 4 or 8 bytes from a physical address that is not RAM.
+    func readDevice(_ physical: UInt64, width: Int) -> UInt64
+    /// Writes 1, 2, 4 or 8 bytes to a physical address that is not RAM.
+    func writeDevice(_ physical: UInt64, _ value: UInt64, width: Int)
+    /// Reads an MSR that lives outside the processor core (IA32_APIC_BASE, x2APIC, IA32_TSC_DEADLINE); nil gives #GP.
+    func readModelSpecificRegister(_ index: UInt32) -> UInt64?
+    /// Writes such an MSR; false gives #GP.
+    func writeModelSpecificRegister(_ index: UInt32, _ value: UInt64) -> Bool
+    /// The task priority that CR8 shows, 0...15.
+    var taskPriority: UInt8 { get set }
+    /// Takes the vector that the interrupt controllers deliver; nil if there is none after all.
+    func acknowledgeInterrupt() -> UInt8?
+    /// Reports an event; called before any state changes, except for `.transition`.
+    func intercept(_ event: ProcessorEvent) -> EventVerdict
+}
+
+/// The kinds of event that can be asked for; nothing is built or called for one that is not in `Processor.watched`.
+package struct EventKinds: OptionSet, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    package static let transition = EventKinds(rawValue: 1 << 0)
+    package static let exception = EventKinds(rawValue: 1 << 1)
+    package static let interrupt = EventKinds(rawValue: 1 << 2)
+    package static let port = EventKinds(rawValue: 1 << 3)
+    package static let modelSpecificRegister = EventKinds(rawValue: 1 << 4)
+    package static let controlRegister = EventKinds(rawValue: 1 << 5)
+    package static let syscall = EventKinds(rawValue: 1 << 6)
+    package static let hypercall = EventKinds(rawValue: 1 << 7)
+    package static let halt = EventKinds(rawValue: 1 << 8)
+    package static let cpuid = EventKinds(rawValue: 1 << 9)
+    package static let execute = EventKinds(rawValue: 1 << 10)
+    package static let memory = EventKinds(rawValue: 1 << 11)
+    package static let instruction = EventKinds(rawValue: 1 << 12)
+}
+
+/// Why the privilege level changed.
+package enum TransitionCause: Equatable, Sendable {
+    case exception(vector: UInt8, errorCode: UInt32?)
+    case externalInterrupt(vector: UInt8)
+    case nonMaskableInterrupt
+    /// INT n, INT3, INTO or INT1.
+    case softwareInterrupt(vector: UInt8)
+    case syscall, sysret, sysenter, sysexit, iret
+    case callGate(selector: UInt16), farReturn, taskSwitch(selector: UInt16)
+    /// Far jump or call that changes the level by way of a task, or a mode switch that does (RSM, VM86).
+    case farTransfer
+}
+
+/// The gate a transition went through (SDM vol. 3 section 6.11).
+package struct GateRecord: Equatable, Sendable {
+    /// The descriptor type, 4 bits.
+    package var type: UInt8
+    package var descriptorPrivilegeLevel: UInt8
+    /// IDT vector or GDT/LDT selector.
+    package var index: UInt16
+    package init(type: UInt8, descriptorPrivilegeLevel: UInt8, index: UInt16) {
+        self.type = type
+        self.descriptorPrivilegeLevel = descriptorPrivilegeLevel
+        self.index = index
+    }
+}
+
+/// The part of the processor state that a transition changes.
+package struct PrivilegePoint: Equatable, Sendable {
+    package var cpl: UInt8
+    package var cs: UInt16
+    package var rip: UInt64
+    package var ss: UInt16
+    package var rsp: UInt64
+    package var cr3: UInt64
+    package var rflags: UInt64
+}
+
+/// One change of privilege level as the processor performed it.
+package struct TransitionRecord: Equatable, Sendable {
+    package var cause: TransitionCause
+    package var gate: GateRecord?
+    package var before: PrivilegePoint
+    package var after: PrivilegePoint
+    /// CR2 after a page fault.
+    package var address: UInt64?
+    /// True if the stack pointer was loaded from a TSS (or an IST entry).
+    package var switchedStack: Bool
+}
+
+/// Something a monitor or script can ask to see.
+package enum ProcessorEvent: Sendable {
+    /// After the change.
+    case transition(TransitionRecord)
+    case exception(Fault)
+    case interrupt(vector: UInt8)
+    case portRead(port: UInt16, width: Int)
+    case portWrite(port: UInt16, value: UInt32, width: Int)
+    case readModelSpecificRegister(index: UInt32)
+    case writeModelSpecificRegister(index: UInt32, value: UInt64)
+    case writeControlRegister(number: Int, value: UInt64)
+    case syscall
+    /// VMCALL or VMMCALL.
+    case hypercall
+    case halt
+    case cpuid(leaf: UInt32, subleaf: UInt32)
+    /// Before the instruction at a watched address.
+    case execute(address: UInt64)
+    case memory(linear: UInt64, physical: UInt64, width: Int, write: Bool, value: UInt64)
+    /// Before an instruction with a watched operation.
+    case instruction(UInt16)
+}
+
+/// What is to be done about an event.
+package enum EventVerdict: Equatable, Sendable {
+    /// As if nobody had watched.
+    case proceed
+    /// The instruction is done without its effect; results it would read are already set by the watcher.
+    case skip
+    /// The instruction's result is this value (port and MSR reads, hypercalls).
+    case reply(UInt64)
+    case inject(Fault)
+}
