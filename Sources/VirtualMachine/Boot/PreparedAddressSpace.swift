@@ -167,7 +167,9 @@ struct PreparedAddressSpace {
     }
 }
 
-/// Page tables by their physical address: 4-level paging, or 32-bit paging with PSE (SDM volume 3, sections 4.3 and 4.5).
+/// Page tables by their physical address: 4-level paging, or 32-bit paging with PSE.
+///
+/// SDM volume 3, sections 4.3 and 4.5.
 private struct PageTableTree {
     let environment: PreparedLayout.Environment
     private var entries: [UInt64: [UInt64]] = [:]
