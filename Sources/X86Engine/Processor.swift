@@ -38,6 +38,7 @@ package final class Processor {
     deinit {
         memory.detach(self)
         state.deallocate()
+        control.deinitialize(count: 1)
         control.deallocate()
     }
 
@@ -62,4 +63,7 @@ struct ControlState {
     /// The link through which the last block was left, to be set once its target is known.
     var link: UnsafeMutablePointer<BlockLinks>?
     var linkIsTaken = false
+    /// The faults of the last delivery that failed.
+    var faultChain: [FaultRecord] = []
+    var transitions = TransitionCounters()
 }

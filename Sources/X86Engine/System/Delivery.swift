@@ -46,11 +46,20 @@ struct EventToDeliver {
 }
 
 /// A fault with the place where it arose, as a `Stop` after a triple fault shows it.
-package struct FaultRecord: Equatable, Sendable {
+package struct FaultRecord: Equatable, Sendable, CustomStringConvertible {
     package var fault: Fault
     package var cs: UInt16
     package var rip: UInt64
     package var cpl: UInt8
+
+    /// As in `#PF(0x2) for 0xdeadb000 at 0x10:0x1234, ring 0`.
+    package var description: String {
+        func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
+        var text = fault.name
+        if let code = fault.errorCode { text += "(\(hex(UInt64(code))))" }
+        if fault.vector == 14 { text += " for \(hex(fault.address))" }
+        return text + " at \(hex(UInt64(cs))):\(hex(rip)), ring \(cpl)"
+    }
 }
 
 extension Processor {
@@ -77,8 +86,16 @@ extension Processor {
         deliver(fault, source: .exception)
     }
 
-    /// Delivers a vector from outside: an interrupt or NMI at `state.rip`.
-    func deliverInterrupt(_ vector: UInt8, source: EventSource) {
+    /// Delivers a non-maskable interrupt; others wait until an IRET.
+    func takeNMI() { deliverInterrupt(2, source: .nonMaskableInterrupt) }
+
+    /// Takes the vector that the interrupt controllers have, if they still have one, and delivers it.
+    func takeInterrupt() {
+        guard let vector = environment.acknowledgeInterrupt() else { return withdraw(Signal.interrupt) }
+        deliverInterrupt(vector, source: .externalInterrupt)
+    }
+
+    private func deliverInterrupt(_ vector: UInt8, source: EventSource) {
         if watched.contains(.interrupt) {
             switch environment.intercept(.interrupt(vector: vector)) {
             case .proceed, .reply: break
@@ -94,6 +111,7 @@ extension Processor {
         var source = firstSource
         var chain: [FaultRecord] = []
         state.pointee.time &+= 1
+        if state.pointee.activity == .halted { state.pointee.activity = .active }
         // A handler entry is control flow that the instruction after a shadow cannot be protected from.
         state.pointee.interruptShadow = 0
         // Ends: each round either delivers, or raises the severity of what is to be delivered (benign, contributory,
@@ -172,6 +190,15 @@ extension Fault {
         case 8: .doubleFault
         default: .benign
         }
+    }
+
+    /// The mnemonic of SDM vol. 3 table 6-1.
+    package var name: String {
+        let names = [
+            "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9", "#TS", "#NP", "#SS", "#GP", "#PF",
+            "#15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
+        ]
+        return vector < names.count ? names[Int(vector)] : "#\(vector)"
     }
 
     /// Sets EXT in an error code that names a selector.

@@ -107,3 +107,8 @@ extension Processor {
         state.pointee.rflags = state.pointee.rflags & ~mask | value & mask
     }
 }
+
+extension Instruction {
+    /// Whether the instruction may load RFLAGS.RF, so that it holds for the one after it.
+    var loadsResumeFlag: Bool { operation == .iret }
+}

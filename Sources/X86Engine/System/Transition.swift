@@ -37,8 +37,8 @@ package struct TransitionCounters: Equatable, Sendable {
     package init() {}
 
     /// How many changes there were; levels are 0...3.
-    package subscript(from: UInt8, to: UInt8, kind: TransitionKind) -> UInt64 {
-        counts[Self.index(from, to, kind)]
+    package subscript(from source: UInt8, to target: UInt8, kind kind: TransitionKind) -> UInt64 {
+        counts[Self.index(source, target, kind)]
     }
 
     /// All changes of any kind.
@@ -63,6 +63,20 @@ struct TransitionStart {
 extension Processor {
     /// How often the privilege level changed since the processor was made.
     package var transitionCounters: TransitionCounters { control.pointee.transitions }
+
+    /// How often the level changed so; nil stands for any level, and with `impossible` the answer is 0.
+    package func transitionCount(from: UInt8?, to: UInt8?, impossible: Bool = false) -> UInt64 {
+        guard !impossible else { return 0 }
+        var count: UInt64 = 0
+        for source in UInt8(0)..<4 where from ?? source == source {
+            for target in UInt8(0)..<4 where to ?? target == target {
+                for kind in TransitionKind.allCases {
+                    count &+= control.pointee.transitions[from: source, to: target, kind: kind]
+                }
+            }
+        }
+        return count
+    }
 
     /// To be taken before a transfer changes anything.
     @inline(__always)
