@@ -56,7 +56,8 @@ extension Processor {
                 operations[count].immediate = rip
                 continue
             }
-            let next = state.pointee.mode.code == 64
+            let next =
+                state.pointee.mode.code == 64
                 ? rip &+ UInt64(instruction.length) : (rip &+ UInt64(instruction.length)) & 0xFFFF_FFFF
             let context = LoweringContext(mode: state.pointee.mode, position: UInt8(count), nextRIP: next)
             if let operation = instruction.lowered(context) {

@@ -119,7 +119,9 @@ extension Processor {
             s.pointee.nextRIP = nextAddress(after: instruction.length)
             try execute(instruction)
             // RF lasts for one instruction, unless that instruction loaded it (IRET, task switch).
-            if !instruction.loadsResumeFlag && s.pointee.nextRIP != s.pointee.rip { s.pointee.systemFlags &= ~RFLAGS.RF }
+            if !instruction.loadsResumeFlag && s.pointee.nextRIP != s.pointee.rip {
+                s.pointee.systemFlags &= ~RFLAGS.RF
+            }
             s.pointee.rip = s.pointee.nextRIP
             s.pointee.time &+= 1
             if singleStep { s.pointee.pendingDebug |= DR6.BS }

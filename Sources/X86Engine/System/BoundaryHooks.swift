@@ -15,3 +15,10 @@ extension Processor {
 }
 extension Instruction { var loadsResumeFlag: Bool { operation == .iret } }
 enum DR6 { static let BS: UInt64 = 1 << 14 }
+extension Processor {
+    package var faultChain: [FaultRecord] { [] }
+    package func initialize() {}
+    package func startUp(vector: UInt8) {}
+    package func transitionCount(from: UInt8?, to: UInt8?, impossible: Bool) -> UInt64 { 0 }
+}
+package struct FaultRecord: CustomStringConvertible { package var description: String { "" } }
