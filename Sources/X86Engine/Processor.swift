@@ -52,8 +52,14 @@ package final class Processor {
 struct ControlState {
     var watched: EventKinds = []
     /// The fault that a fast path met; taken by the dispatcher.
-    var pendingFault: Fault?
+    var pendingFault = Fault(vector: 0)
+    var hasFault = false
+    /// The operation whose slow path is running.
+    var current: UnsafeMutablePointer<MicroOperation>?
     /// The operation whose code was replaced to leave its block early, and what it was.
     var patched: UnsafeMutablePointer<MicroOperation>?
     var patchedCode = MicroOperation.Code.leave
+    /// The link through which the last block was left, to be set once its target is known.
+    var link: UnsafeMutablePointer<BlockLinks>?
+    var linkIsTaken = false
 }

@@ -10,4 +10,11 @@ void *host_memory_reserve(size_t size);
 /// Gives memory from `host_memory_reserve` back.
 void host_memory_release(void *memory, size_t size);
 
+/// The correctly rounded square root, always by the processor's own instruction: Swift's `squareRoot()` brings in
+/// the C library's `sqrt` for operands that are negative.
+static inline double host_square_root(double value) { return __builtin_elementwise_sqrt(value); }
+
+/// `host_square_root` for binary32.
+static inline float host_square_root_single(float value) { return __builtin_elementwise_sqrt(value); }
+
 #endif

@@ -44,7 +44,10 @@ extension BootError: CustomStringConvertible {
         case .isDirectory(let file): "\(file): is a directory, not a file"
         case .empty(let file): "\(file): the file is empty"
         case .truncated(let file, let what, let offset, let size, let fileSize):
-            "\(file): truncated: \(what) of \(size) bytes at offset \(hex(offset)) ends behind the file's \(fileSize) bytes"
+            """
+            \(file): truncated: \(what) of \(size) bytes at offset \(hex(offset)) ends behind the file's \
+            \(fileSize) bytes
+            """
         case .notFormat(let file, let format, let field, let found, let expected):
             "\(file): not \(format): \(field) is \(found), not \(expected)"
         case .unsupported(let file, let field, let value, let why): "\(file): \(field) is \(hex(value)): \(why)"

@@ -1,3 +1,5 @@
+import X86Engine
+
 /// The flat environments that boot protocols ask for: protected mode without paging, and long mode with an identity
 /// mapping of the first 4 GiB.
 ///

@@ -1,3 +1,5 @@
+import X86Engine
+
 extension PreparedGuest {
     /// Builds `.protected` or `.long`: descriptor tables, TSS, page tables, code and the first ring's registers.
     func loadProtectedMode(ring first: UInt8, start: UInt64, memory: PhysicalMemoryMap) throws(BootError) -> BootImage {

@@ -102,7 +102,8 @@ package struct PreparedLayout: Equatable, Sendable {
 
     /// The code and data descriptors with their privileges, by index, from the null descriptor on.
     ///
-    /// `.long` and `.protected` differ in the width of code. SYSCALL takes CS 0x08 and SS 0x10, SYSRET CS 0x23 and SS 0x1b.
+    /// `.long` and `.protected` differ in the width of code. SYSCALL takes CS 0x08 and
+    /// SS 0x10, SYSRET CS 0x23 and SS 0x1b.
     package static func descriptors(bits: Int) -> [SegmentDescriptor?] {
         [
             nil,

@@ -5,6 +5,12 @@ extension Processor {
     /// Ends the running block after the current instruction, so that what has changed is looked at.
     func leaveBlockAfterThisInstruction() {
         state.pointee.limit = 0
+        guard let current = control.pointee.current, control.pointee.patched == nil, !current.pointee.code.endsBlock
+        else { return }
+        let next = current + 1
+        control.pointee.patched = next
+        control.pointee.patchedCode = next.pointee.code
+        next.pointee.code = .leave
     }
 
     /// Raises signals for the next instruction boundary.
@@ -16,20 +22,15 @@ extension Processor {
     /// Withdraws signals (an interrupt line that fell).
     package func withdraw(_ signal: UInt8) { state.pointee.signals &= ~signal }
 
-    /// The count of guest time at which `environment` wants to be called next.
+    /// The count of guest time at which the machine wants to be asked next.
     package func setDeadline(_ time: UInt64) {
+        guard time != state.pointee.deadline else { return }
         state.pointee.deadline = time
         leaveBlockAfterThisInstruction()
     }
 
-    /// Drops what was derived from changed bytes.
+    /// Drops the blocks made from changed bytes, and leaves the running one in case it is among them.
     func codeChanged(page: Int, offset: Int, count: Int) {
-        leaveBlockAfterThisInstruction()
+        if blocks.invalidate(page: page, offset: offset, count: count) { leaveBlockAfterThisInstruction() }
     }
-
-    /// Whether fast accesses to a linear page must be withheld because a data breakpoint lies in it.
-    func isWatched(linearPage: UInt64) -> Bool { false }
-
-    /// Called for every data access that did not take the fast path.
-    func noteDataAccess(_ linear: UInt64, _ width: Int, write: Bool) {}
 }

@@ -10,47 +10,125 @@ package enum RunResult: Equatable, Sendable {
     case shutdown
     /// `Signal.stop` was raised.
     case stopped
-    /// `Signal.initialize` or `Signal.startup` is for the machine to handle (INIT, SIPI).
+    /// INIT or SIPI is for the machine to handle.
     case signal
-    /// The budget of `state.work` is used up.
-    case exhausted
 }
 
 extension Processor {
-    /// Runs until something needs the machine.
+    /// Runs until something needs the machine: the dispatcher of blocks.
     package func run() -> RunResult {
+        let s = state
         while true {
-            let s = state
+            restorePatch()
+            let link = control.pointee.link
+            control.pointee.link = nil
             s.pointee.limit = s.pointee.deadline
-            if let result = serviceBoundary() { return result }
-            executeOne()
+            if control.pointee.hasFault {
+                control.pointee.hasFault = false
+                deliver(control.pointee.pendingFault)
+                continue
+            }
+            if needsService {
+                if let result = serviceBoundary() { return result }
+                continue
+            }
+            if s.pointee.time >= s.pointee.deadline { return .deadline }
+            guard blocks.enabled, s.pointee.mode.isFlat, !mustSingleStep else {
+                executeOne()
+                continue
+            }
+            do throws(Fault) {
+                guard let position = try codePosition() else {
+                    executeOne()
+                    continue
+                }
+                let block = try findBlock(position)
+                let left = s.pointee.deadline &- s.pointee.time
+                if UInt64(block.pointee.count) > left {
+                    let mark = blocks.mark
+                    let block = try buildBlock(position, maximum: Int(left), keep: false)
+                    runBlocks(block)
+                    control.pointee.link = nil
+                    blocks.discard(block, mark)
+                } else {
+                    if let link { self.link(link, taken: control.pointee.linkIsTaken, to: block) }
+                    runBlocks(block)
+                }
+            } catch {
+                deliver(error)
+            }
         }
+    }
+
+    /// Whether anything but the next instruction is due.
+    @inline(__always)
+    private var needsService: Bool {
+        let s = state
+        return s.pointee.signals != 0 || s.pointee.interruptShadow != 0 || s.pointee.pendingDebug != 0
+            || s.pointee.activity != .active
+    }
+
+    /// Whether instructions must be looked at one by one: single step, code breakpoints, RF.
+    @inline(__always)
+    private var mustSingleStep: Bool {
+        state.pointee.systemFlags & (RFLAGS.TF | RFLAGS.RF) != 0 || codeBreakpointsEnabled
     }
 
     /// What happens between two instructions, in the order of SDM vol. 3 table 6-2.
     private func serviceBoundary() -> RunResult? {
         let s = state
-        let signals = s.pointee.signals
-        if signals & Signal.stop != 0 {
+        if s.pointee.signals & Signal.stop != 0 {
             s.pointee.signals &= ~Signal.stop
             return .stopped
         }
-        if signals & (Signal.initialize | Signal.startup) != 0 { return .signal }
         if s.pointee.activity == .shutdown { return .shutdown }
+        if s.pointee.signals & (Signal.initialize | Signal.startup) != 0 { return .signal }
+        if s.pointee.activity == .waitForSIPI { return .halted }
         if s.pointee.time >= s.pointee.deadline { return .deadline }
+        let shadow = s.pointee.interruptShadow
+        if s.pointee.pendingDebug != 0 && shadow & InterruptShadow.movSS == 0 {
+            if let trap = pendingDebugTrap() {
+                deliver(trap)
+                return nil
+            }
+        }
+        if shadow & InterruptShadow.movSS == 0 && s.pointee.signals & Signal.nmi != 0 && !s.pointee.nmiBlocked {
+            s.pointee.signals &= ~Signal.nmi
+            takeNMI()
+            return nil
+        }
+        if shadow == 0 && s.pointee.signals & Signal.interrupt != 0 && s.pointee.IF {
+            takeInterrupt()
+            return nil
+        }
+        if s.pointee.activity == .halted { return .halted }
+        executeOne()
         return nil
     }
 
     /// Fetches and executes one instruction outside the block cache.
     private func executeOne() {
+        let s = state
+        let shadow = s.pointee.interruptShadow
+        let singleStep = s.pointee.TF
+        s.pointee.interruptShadow = 0
         do throws(Fault) {
-            let instruction = try fetchInstruction()
-            state.pointee.nextRIP = nextAddress(after: instruction.length)
+            if codeBreakpointsEnabled, let fault = codeBreakpointFault() { throw fault }
+            var instruction = try fetchInstruction()
+            if let failure = unavailable(&instruction) { throw failure }
+            s.pointee.nextRIP = nextAddress(after: instruction.length)
             try execute(instruction)
-            state.pointee.rip = state.pointee.nextRIP
-            state.pointee.time &+= 1
+            // RF lasts for one instruction, unless that instruction loaded it (IRET, task switch).
+            if !instruction.loadsResumeFlag && s.pointee.nextRIP != s.pointee.rip {
+                s.pointee.systemFlags &= ~RFLAGS.RF
+            }
+            s.pointee.rip = s.pointee.nextRIP
+            s.pointee.time &+= 1
+            if singleStep { s.pointee.pendingDebug |= DR6.BS }
         } catch {
+            s.pointee.interruptShadow = shadow
             deliver(error)
+            s.pointee.interruptShadow = 0
         }
     }
 
@@ -58,5 +136,55 @@ extension Processor {
     private func nextAddress(after length: UInt8) -> UInt64 {
         let next = state.pointee.rip &+ UInt64(length)
         return state.pointee.mode.code == 64 ? next : next & 0xFFFF_FFFF
+    }
+
+    /// Where `state.rip` leads; nil if a device answers there.
+    private func codePosition() throws(Fault) -> CodePosition? {
+        let s = state
+        let wide = s.pointee.mode.code == 64
+        let linear = wide ? s.pointee.rip : (s.pointee.cs.base &+ s.pointee.rip) & 0xFFFF_FFFF
+        if wide && !Self.isCanonical(linear) { throw .generalProtection(0) }
+        let line = s.pointee.tlb[Int(truncatingIfNeeded: linear >> 12 & s.pointee.tlbMask)]
+        if line.executeTag == linear & ~0xFFF {
+            let host = linear &+ line.addend
+            let page = Int(truncatingIfNeeded: (host &- UInt64(UInt(bitPattern: memory.base))) >> 12)
+            return CodePosition(linear: linear, host: host, page: page)
+        }
+        let physical = try translateForFetch(linear)
+        guard let page = memory.pageIndex(physical) else { return nil }
+        let host = UInt64(UInt(bitPattern: memory.pointer(toPage: page))) &+ physical & 0xFFF
+        return CodePosition(linear: linear, host: host, page: page)
+    }
+
+    private func findBlock(_ position: CodePosition) throws(Fault) -> UnsafeMutablePointer<Block> {
+        let s = state
+        if let block = blocks.find(
+            rip: s.pointee.rip, linear: position.linear, mode: s.pointee.mode, page: position.page,
+            host: position.host)
+        {
+            if block.pointee.secondHost == 0 {
+                blocks.remember(block)
+                return block
+            }
+            // The instruction crosses into a second page, which may be mapped elsewhere by now.
+            let second = try translateForFetch(wrapLinear(position.linear & ~0xFFF &+ 0x1000))
+            if let page = memory.pageIndex(second),
+                UInt64(UInt(bitPattern: memory.pointer(toPage: page))) == block.pointee.secondHost
+            {
+                return block
+            }
+            return try buildBlock(position, maximum: 1, keep: true)
+        }
+        let block = try buildBlock(position, maximum: Self.longestBlock, keep: true)
+        blocks.remember(block)
+        return block
+    }
+
+    /// Gives the operation that was replaced by `leave` its code back.
+    private func restorePatch() {
+        control.pointee.current = nil
+        guard let patched = control.pointee.patched else { return }
+        patched.pointee.code = control.pointee.patchedCode
+        control.pointee.patched = nil
     }
 }

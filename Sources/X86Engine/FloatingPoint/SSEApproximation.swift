@@ -1,3 +1,5 @@
+import CHostSupport
+
 /// RCPPS and RSQRTPS: approximations that processors compute differently from each other.
 ///
 /// The manuals bound the relative error by 1.5 · 2^−12 and fix the special cases; these are the correctly
@@ -28,7 +30,7 @@ package enum SSEApproximation {
         let exponent = Int32(bitPattern: biased) &- 127
         let significand = UInt64(a & 0x007F_FFFF | 0x0080_0000) << UInt64(exponent & 1)
         // The host's square root of an integer below 2^53 has an exact floor.
-        let root = UInt32(Double((1 << 55) / significand).squareRoot())
+        let root = UInt32(host_square_root(Double((1 << 55) / significand)))
         return encode((root &+ 1) >> 1, biased: 127 &- exponent >> 1)
     }
 

@@ -1,3 +1,5 @@
+import CHostSupport
+
 // The four operations and the square root. Each is host arithmetic where IEEE 754 makes that equal (round to
 // nearest, operands normal, result far from overflow and underflow), with inexactness found from the exact
 // product of the significands; everything else takes the common slow path.
@@ -88,7 +90,7 @@ extension SSEEnvironment {
     @inline(__always)
     package mutating func squareRoot64(_ a: UInt64) -> UInt64 {
         guard roundsLikeHost, isNormal(a), a >> 63 == 0 else { return squareRoot(a, .binary64) }
-        let root = Double(bitPattern: a).squareRoot().bitPattern
+        let root = host_square_root(Double(bitPattern: a)).bitPattern
         if !ignoresPrecision {
             raisePrecision(if: !isProduct(significand(root), significand(root), of: significand(a)))
         }
@@ -154,7 +156,7 @@ extension SSEEnvironment {
         guard roundsLikeHost, isNormal(a), a >> 31 == 0 else {
             return UInt32(truncatingIfNeeded: squareRoot(UInt64(a), .binary32))
         }
-        let root = Float(bitPattern: a).squareRoot()
+        let root = host_square_root_single(Float(bitPattern: a))
         if !ignoresPrecision { raisePrecision(if: Double(root) * Double(root) != Double(Float(bitPattern: a))) }
         return root.bitPattern
     }

@@ -1,3 +1,5 @@
+import CHostSupport
+
 extension UnpackedNumber {
     /// The sum of two numbers that are not NaN; `rounding` gives the sign of an exact zero.
     @inline(__always)
@@ -96,7 +98,7 @@ extension UnpackedNumber {
     private static func integerSquareRoot(_ radicand: UInt128) -> UInt64 {
         // IEEE 754 makes the host's square root exact to half a unit of its 53 bits; one Newton step doubles them.
         let high = UInt64(truncatingIfNeeded: radicand >> 64)
-        let approximation = Double(high).squareRoot() * 4294967296.0
+        let approximation = host_square_root(Double(high)) * 4294967296.0
         var root: UInt64 = approximation >= 18446744073709549568.0 ? .max : UInt64(approximation)
         let (quotient, _) = root.dividingFullWidthSaturating(radicand)
         root = (root >> 1) &+ (quotient >> 1) &+ (root & quotient & 1)

@@ -20,6 +20,7 @@ extension X87Environment {
         if Self.needsNaN(x, y) { return propagateNaN(x, y) }
         if x.kind == .infinity || y.kind == .zero { return pack(.invalid) }
         checkDenormal(x, y)
+        if !deliversToRegister { return dividend }
         if x.kind == .zero || y.kind == .infinity { return pack(x) }
 
         let difference = x.exponent &- y.exponent

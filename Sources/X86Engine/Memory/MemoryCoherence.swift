@@ -43,7 +43,7 @@ extension PhysicalMemory {
     }
 
     /// Makes every later write mark its page dirty again.
-    func dropFastWrites() {
+    package func dropFastWrites() {
         for entry in processors { entry.processor.tlb.dropWrites(toHostPage: nil) }
     }
 

@@ -120,7 +120,7 @@ package final class PhysicalMemory {
     /// A hash over all of RAM, from per-page hashes that are renewed for pages marked dirty.
     ///
     /// The caller must first drop every fast write path so that later writes mark their page again.
-    func contentHash() -> UInt64 {
+    package func contentHash() -> UInt64 {
         var total: UInt64 = 0
         for page in 0..<pageCount {
             if pageFlags[page].contains(.dirty) {

@@ -21,6 +21,9 @@ package struct ProcessorState {
     package var r15: UInt64 = 0
     /// Always zero.
     let zero: UInt64 = 0
+    // Next, so that the offsets of their bases fit a byte.
+    package var fs = SegmentState()
+    package var gs = SegmentState()
 
     /// The instruction being executed; between instructions the next one.
     package var rip: UInt64 = 0
@@ -48,8 +51,6 @@ package struct ProcessorState {
     package var cs = SegmentState()
     package var ss = SegmentState()
     package var ds = SegmentState()
-    package var fs = SegmentState()
-    package var gs = SegmentState()
     package var ldtr = SegmentState()
     package var tr = SegmentState()
     package var gdtr = DescriptorTableRegister()
