@@ -115,7 +115,7 @@ package struct Descriptor: Equatable, Sendable {
 /// Byte offsets in a 32-bit task-state segment (SDM volume 3 figure 8-2).
 package enum TSS32 {
     package static let link: UInt64 = 0
-    /// ESP0; SS0 follows four bytes later, then ESP1 …
+    /// ESP0; SS0 follows four bytes later, then ESP1 and so on.
     package static let stacks: UInt64 = 4
     package static let cr3: UInt64 = 0x1C
     package static let eip: UInt64 = 0x20
@@ -135,7 +135,7 @@ package enum TSS32 {
 /// Byte offsets in a 16-bit task-state segment (SDM volume 3 figure 8-10).
 package enum TSS16 {
     package static let link: UInt64 = 0
-    /// SP0; SS0 follows two bytes later, then SP1 …
+    /// SP0; SS0 follows two bytes later, then SP1 and so on.
     package static let stacks: UInt64 = 2
     package static let ip: UInt64 = 0xE
     package static let flags: UInt64 = 0x10

@@ -31,6 +31,10 @@ public final class Guest {
     /// Throws `GuestError` when the memory size is not possible or the boot source does not fit.
     public init(_ configuration: GuestConfiguration) throws(GuestError) {
         self.configuration = configuration
+        guard configuration.technique.isImplemented else {
+            throw .configuration(
+                "the technique .\(configuration.technique.rawValue) does not exist in this version, only .bare")
+        }
         let image: BootImage
         do throws(BootError) {
             image = try configuration.boot.image(memory: try PhysicalMemoryMap(size: configuration.memory))

@@ -1,3 +1,4 @@
+import Hypervisors
 import X86Engine
 
 /// What is chosen when a guest is declared.
@@ -13,6 +14,7 @@ public struct GuestConfiguration: Sendable {
     /// Whether decoded code is kept; never visible to the guest.
     public var usesBlockCache = true
     package var model = ProcessorModel()
+    package var technique = Technique.bare
 
     /// Makes a configuration with one CPU and 128 MiB.
     public init(name: String = "guest", boot: BootSource) {

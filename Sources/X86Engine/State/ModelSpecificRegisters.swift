@@ -1,4 +1,4 @@
-/// The MSRs without a place of their own in `ProcessorState` (SDM vol. 4; APM vol. 2 appendix A).
+/// The MSRs without a place of their own in `ProcessorState` (SDM volume 4; APM volume 2 appendix A).
 package struct ModelSpecificRegisters: Equatable, Sendable {
     /// IA32_MISC_ENABLE.
     package var miscEnable: UInt64 = 0
@@ -8,7 +8,7 @@ package struct ModelSpecificRegisters: Equatable, Sendable {
     package var speculationControl: UInt64 = 0
     /// IA32_MTRR_DEF_TYPE.
     package var mtrrDefaultType: UInt64 = 0
-    /// IA32_MTRR_PHYSBASE0, IA32_MTRR_PHYSMASK0, IA32_MTRR_PHYSBASE1 …
+    /// IA32_MTRR_PHYSBASE0, IA32_MTRR_PHYSMASK0, IA32_MTRR_PHYSBASE1 and so on.
     package var mtrrVariable = SIMD16<UInt64>(repeating: 0)
     /// The eleven fixed-range MTRRs in the order of their addresses.
     package var mtrrFixed = SIMD16<UInt64>(repeating: 0)

@@ -71,7 +71,7 @@ package enum ProcessorModelError: Error, Equatable, Sendable {
 /// Plain data; `check()` says whether it holds together.
 package struct ProcessorModel: Equatable, Sendable {
     package var vendor = ProcessorVendor.intel
-    /// The display family, model and stepping (SDM vol. 2, CPUID figure 3-6).
+    /// The display family, model and stepping (SDM volume 2, CPUID figure 3-6).
     package var family: UInt32 = 6
     package var model: UInt32 = 0x8F
     package var stepping: UInt32 = 8
@@ -164,7 +164,7 @@ package struct ProcessorModel: Equatable, Sendable {
     package var extendedStateComponents: UInt64 { features.contains(.sse) ? 3 : 1 }
 
     /// IA32_ARCH_CAPABILITIES: an engine that executes in order and without speculation has none of the leaks that the
-    /// bits are about (SDM vol. 4 table 2-2).
+    /// bits are about (SDM volume 4 table 2-2).
     package var archCapabilities: UInt64 {
         let notAffected: [UInt64] = [
             0,  // RDCL_NO

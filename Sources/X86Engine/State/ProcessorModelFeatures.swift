@@ -3,7 +3,7 @@ import X86
 /// The registers in which CPUID answers.
 package enum CPUIDRegister: UInt8, Sendable { case eax, ebx, ecx, edx }
 
-/// The feature flags of CPUID that a model can claim (SDM vol. 2, CPUID; APM vol. 3 appendix E).
+/// The feature flags of CPUID that a model can claim (SDM volume 2, CPUID; APM volume 3 appendix E).
 package enum ProcessorFeature: UInt8, CaseIterable, Sendable {
     // CPUID.01H:EDX
     case fpu, vme, de, pse, tsc, msr, pae, mce, cx8, apic, sep, mtrr, pge, mca, cmov, pat, pse36, clfsh, mmx, fxsr

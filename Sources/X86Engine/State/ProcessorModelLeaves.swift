@@ -23,7 +23,7 @@ extension ProcessorModel {
         !features.contains(.longMode) ? 0x8000_0004 : vendor == .intel ? 0x8000_0008 : 0x8000_0021
     }
 
-    /// What CPUID answers (SDM vol. 2, CPUID; APM vol. 3 appendix E).
+    /// What CPUID answers (SDM volume 2, CPUID; APM volume 3 appendix E).
     package func cpuid(_ leaf: UInt32, _ subleaf: UInt32, _ context: CPUIDContext) -> CPUIDResult {
         if let replaced = leafOverrides[CPUIDLeaf(leaf, subleaf)] { return replaced }
         switch leaf {
@@ -150,7 +150,7 @@ extension ProcessorModel {
         }
     }
 
-    /// Leaf DH: the legacy area and the header are all there is (SDM vol. 1 section 13.2).
+    /// Leaf DH: the legacy area and the header are all there is (SDM volume 1 section 13.2).
     private func stateLeaf(_ subleaf: UInt32, _ context: CPUIDContext) -> CPUIDResult {
         guard features.contains(.xsave) else { return CPUIDResult() }
         switch subleaf {

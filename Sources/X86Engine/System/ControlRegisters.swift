@@ -128,7 +128,7 @@ extension Processor {
     }
 
     /// Loads the four PDPTE registers where PAE paging is in use; #GP(0) for reserved bits in a present one
-    /// (SDM vol. 3 section 4.4.1).
+    /// (SDM volume 3 section 4.4.1).
     func loadPageDirectoryPointers(root: UInt64, paging: Bool? = nil) throws(Fault) {
         guard paging ?? (state.pointee.cr0 & CR0.PG != 0), state.pointee.cr4 & CR4.PAE != 0,
             state.pointee.efer & EFER.LME == 0
@@ -189,7 +189,7 @@ extension Processor {
         state.pointee.rdx = value >> 32
     }
 
-    /// XINUSE of x87 and SSE (SDM vol. 1 section 13.6).
+    /// XINUSE of x87 and SSE (SDM volume 1 section 13.6).
     var componentsInUse: UInt64 {
         var x87 = X87State()
         x87.controlWord = 0x37F

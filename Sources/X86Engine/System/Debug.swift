@@ -8,7 +8,7 @@ import X86
 // `codeBreakpointFault`; 8 faults of fetching, 9 of decoding, 10 of executing. The T flag is kept with the traps of 4:
 // nothing can come between the two that the guest could tell apart.
 
-/// Bits of DR6 (SDM vol. 3 section 18.2.3).
+/// Bits of DR6 (SDM volume 3 section 18.2.3).
 enum DR6 {
     static let breakpoints: UInt64 = 0xF
     static let BD: UInt64 = 1 << 13
@@ -19,7 +19,7 @@ enum DR6 {
     static let writable: UInt64 = breakpoints | BD | BS | BT
 }
 
-/// Bits of DR7 (SDM vol. 3 section 18.2.4).
+/// Bits of DR7 (SDM volume 3 section 18.2.4).
 enum DR7 {
     static let enables: UInt64 = 0xFF
     static let GD: UInt64 = 1 << 13
@@ -102,7 +102,7 @@ extension Processor {
 
     /// Whether a single-step trap follows an instruction that began with RFLAGS.TF set.
     ///
-    /// Software interrupts, and SYSCALL where IA32_FMASK says so, clear TF and are not stepped into (SDM vol. 3 18.3.1.4).
+    /// Software interrupts, and SYSCALL where IA32_FMASK says so, clear TF and are not stepped into (SDM volume 3 18.3.1.4).
     func isSingleStepped(_ instruction: borrowing Instruction) -> Bool {
         switch instruction.operation {
         case .int, .int3, .int1, .into, .syscall: state.pointee.TF

@@ -13,12 +13,12 @@ enum EventSource: Equatable {
     case softwareInterrupt
     /// INT3 and INTO.
     case softwareException
-    /// INT1, which asks for no gate privilege (SDM vol. 2, INT n).
+    /// INT1, which asks for no gate privilege (SDM volume 2, INT n).
     case privilegedSoftwareException
 
     /// The gate's DPL must not be below the CPL.
     var checksGatePrivilege: Bool { self == .softwareInterrupt || self == .softwareException }
-    /// EXT: a fault while this event is delivered has a cause outside the program (SDM vol. 3 section 6.13).
+    /// EXT: a fault while this event is delivered has a cause outside the program (SDM volume 3 section 6.13).
     var isExternal: Bool { !checksGatePrivilege }
 }
 
@@ -167,7 +167,7 @@ extension Processor {
     }
 
     /// What becomes of `second` when it arises during the delivery of `first`; nil is shutdown
-    /// (SDM vol. 3 table 6-5).
+    /// (SDM volume 3 table 6-5).
     static func combine(_ first: Fault, _ second: Fault) -> Fault? {
         let next = second.severity
         switch first.severity {
@@ -180,7 +180,7 @@ extension Processor {
 }
 
 extension Fault {
-    /// The classes of SDM vol. 3 table 6-4, and #DF itself.
+    /// The classes of SDM volume 3 table 6-4, and #DF itself.
     enum Severity { case benign, contributory, pageFault, doubleFault }
 
     var severity: Severity {
@@ -192,7 +192,7 @@ extension Fault {
         }
     }
 
-    /// The mnemonic of SDM vol. 3 table 6-1.
+    /// The mnemonic of SDM volume 3 table 6-1.
     package var name: String {
         let names = [
             "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9", "#TS", "#NP", "#SS", "#GP", "#PF",

@@ -73,7 +73,7 @@ extension Processor {
         return descriptor
     }
 
-    /// Sets the accessed flag of a code or data descriptor in memory, if it is clear (SDM vol. 3 section 3.4.5.1).
+    /// Sets the accessed flag of a code or data descriptor in memory, if it is clear (SDM volume 3 section 3.4.5.1).
     func markAccessed(_ selector: Selector, _ descriptor: inout Descriptor) throws(Fault) {
         guard !descriptor.isAccessed else { return }
         guard let address = descriptorAddress(selector) else { throw .generalProtection(selector.errorCode) }

@@ -114,7 +114,7 @@ extension Processor {
         adopt(stack)
     }
 
-    /// JMP and CALL through a call gate (SDM vol. 3 sections 5.8.3 to 5.8.5).
+    /// JMP and CALL through a call gate (SDM volume 3 sections 5.8.3 to 5.8.5).
     private func transferThroughGate(_ gateSelector: Selector, _ first: Descriptor, isCall: Bool) throws(Fault) {
         let start = transitionStart()
         let level = cpl

@@ -193,7 +193,7 @@ extension Processor {
             type: gate.type, descriptorPrivilegeLevel: gate.descriptorPrivilegeLevel, index: UInt16(index))
     }
 
-    /// An event through a task gate (SDM vol. 3 section 6.12.2).
+    /// An event through a task gate (SDM volume 3 section 6.12.2).
     private func enterTask(_ event: EventToDeliver, _ gate: Descriptor, _ start: TransitionStart) throws(Fault) {
         let selector = gate.gateSelector
         guard !selector.isLocal else { throw .generalProtection(selector.errorCode) }

@@ -69,7 +69,7 @@ extension Processor {
         state.pointee.rsp = stack.width == 32 ? stack.pointer & 0xFFFF_FFFF : stack.pointer
     }
 
-    /// SS and the stack pointer that the current TSS holds for an inner level (SDM vol. 3 sections 5.8.5 and 6.12.1).
+    /// SS and the stack pointer that the current TSS holds for an inner level (SDM volume 3 sections 5.8.5 and 6.12.1).
     ///
     /// #TS names the TSS if its limit is too small, or the stack selector it holds.
     func innerStack(_ level: UInt8) throws(Fault) -> PendingStack {

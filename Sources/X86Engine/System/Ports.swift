@@ -4,8 +4,8 @@ import X86
 
 extension Processor {
     /// #GP(0) unless the current program may use `width` bytes from `port` on: by IOPL, or by the I/O permission bitmap
-    /// of the TSS (SDM vol. 1 section 19.5.2).
-    package func checkPortAccess(_ port: UInt16, width: Int) throws(Fault) {
+    /// of the TSS (SDM volume 1 section 19.5.2).
+    package func checkPortAccess(port: UInt16, width: Int) throws(Fault) {
         guard !isRealMode, isVirtual8086 || cpl > state.pointee.iopl else { return }
         let tr = state.pointee.tr
         guard tr.type & 8 != 0, !tr.isUnusable, tr.limit >= TSS32.minimumLimit else { throw .generalProtection(0) }
@@ -18,22 +18,23 @@ extension Processor {
     }
 
     /// Reads a port that the program may use, as watchers and breakpoints see it.
-    package func portInput(_ port: UInt16, width: Int) throws(Fault) -> UInt32 {
+    package func portRead(_ port: UInt16, width: Int) throws(Fault) -> UInt64 {
         leaveBlockAfterThisInstruction()
         noteDebugPort(port, width: width)
         if watched.contains(.port) {
             switch environment.intercept(.portRead(port: port, width: width)) {
             case .proceed: break
-            case .skip: return UInt32(truncatingIfNeeded: state.pointee.rax)
-            case .reply(let value): return UInt32(truncatingIfNeeded: value)
+            case .skip: return state.pointee.rax
+            case .reply(let value): return value
             case .inject(let fault): throw fault
             }
         }
-        return environment.readPort(port, width: width)
+        return UInt64(environment.readPort(port, width: width))
     }
 
     /// Writes a port that the program may use, as watchers and breakpoints see it.
-    package func portOutput(_ port: UInt16, _ value: UInt32, width: Int) throws(Fault) {
+    package func portWrite(_ port: UInt16, _ value: UInt64, width: Int) throws(Fault) {
+        let value = UInt32(truncatingIfNeeded: truncate(value, width: width * 8))
         leaveBlockAfterThisInstruction()
         noteDebugPort(port, width: width)
         if watched.contains(.port) {
@@ -50,17 +51,17 @@ extension Processor {
     func input(_ instruction: borrowing Instruction) throws(Fault) {
         let port = UInt16(truncatingIfNeeded: try read(instruction.operands.1, of: instruction))
         let width = Int(instruction.operands.0.width) / 8
-        try checkPortAccess(port, width: width)
-        let value = try portInput(port, width: width)
-        setGeneral(instruction.operands.0.register, UInt64(value))
+        try checkPortAccess(port: port, width: width)
+        let value = try portRead(port, width: width)
+        setGeneral(instruction.operands.0.register, value)
     }
 
     /// OUT.
     func output(_ instruction: borrowing Instruction) throws(Fault) {
         let port = UInt16(truncatingIfNeeded: try read(instruction.operands.0, of: instruction))
         let width = Int(instruction.operands.1.width) / 8
-        try checkPortAccess(port, width: width)
+        try checkPortAccess(port: port, width: width)
         let value = general(instruction.operands.1.register)
-        try portOutput(port, UInt32(truncatingIfNeeded: value), width: width)
+        try portWrite(port, value, width: width)
     }
 }

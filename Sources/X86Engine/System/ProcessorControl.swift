@@ -22,7 +22,7 @@ extension Processor {
         guard cpl == 0 else { throw .generalProtection(0) }
     }
 
-    /// INVLPG; addresses beyond the segment limit or not canonical are no fault (SDM vol. 2).
+    /// INVLPG; addresses beyond the segment limit or not canonical are no fault (SDM volume 2).
     func invalidatePage(_ instruction: borrowing Instruction) throws(Fault) {
         guard cpl == 0 else { throw .generalProtection(0) }
         let segment = instruction.memory.segment
@@ -33,7 +33,7 @@ extension Processor {
         leaveBlockAfterThisInstruction()
     }
 
-    /// INVPCID: every type drops more than it must, which is always allowed (SDM vol. 3 section 4.10.4.1).
+    /// INVPCID: every type drops more than it must, which is always allowed (SDM volume 3 section 4.10.4.1).
     func invalidateProcessContext(_ instruction: borrowing Instruction) throws(Fault) {
         guard !isRealMode else { return try invalidateProcessContextUnchecked(instruction) }
         guard cpl == 0, !isVirtual8086 else { throw .generalProtection(0) }

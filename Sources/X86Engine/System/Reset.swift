@@ -3,7 +3,9 @@ import X86
 // RESET, INIT and start-up (SDM vol. 3 section 9.1 and table 9-1).
 
 extension Processor {
-    /// Sets the state that power-up and RESET give. Guest time goes on.
+    /// Sets the state that power-up and RESET give.
+    ///
+    /// Guest time goes on.
     package func reset() {
         let s = state
         resetCommonState()

@@ -23,7 +23,7 @@ extension Processor {
 
     /// What a segment register holds after a load in real or virtual-8086 mode.
     ///
-    /// Real mode keeps limit, granularity and size (SDM vol. 3 section 20.1.1 leaves them to what was loaded before).
+    /// Real mode keeps limit, granularity and size (SDM volume 3 section 20.1.1 leaves them to what was loaded before).
     func unprotectedSegment(_ selector: UInt16, replacing old: SegmentState) -> SegmentState {
         let base = UInt64(selector) << 4
         if isVirtual8086 { return SegmentState(selector: selector, base: base, limit: 0xFFFF, attributes: 0xF3) }
@@ -55,8 +55,10 @@ extension Processor {
         return try stackSegment(selector, level: cpl, fault: 13)
     }
 
-    /// A stack segment for privilege level `level`, as the exception `vector` reports failures: #GP for loads and
-    /// returns, #TS for stacks that a TSS names. Not present is #SS.
+    /// A stack segment for privilege level `level`.
+    ///
+    /// Failures are reported by exception `vector`: #GP for loads and returns, #TS for stacks that a TSS names; a segment
+    /// that is not present gives #SS.
     func stackSegment(_ selector: Selector, level: UInt8, fault vector: UInt8) throws(Fault) -> SegmentState {
         var descriptor = try fetchDescriptor(selector, fault: vector)
         guard selector.requestedPrivilegeLevel == level, descriptor.isWritableData,
@@ -67,7 +69,7 @@ extension Processor {
         return SegmentState(selector, descriptor)
     }
 
-    /// Makes DS, ES, FS and GS null if the level just returned to may not use them (SDM vol. 2, RET and IRET).
+    /// Makes DS, ES, FS and GS null if the level just returned to may not use them (SDM volume 2, RET and IRET).
     func dropInaccessibleSegments() {
         let level = cpl
         func checked(_ segment: SegmentState) -> SegmentState {
@@ -143,7 +145,7 @@ extension Processor {
         if register == .ss { shadowAfterStackSegment() }
     }
 
-    /// Interrupts and debug traps wait until the next instruction has loaded the stack pointer (SDM vol. 3 6.8.3).
+    /// Interrupts and debug traps wait until the next instruction has loaded the stack pointer (SDM volume 3 6.8.3).
     private func shadowAfterStackSegment() {
         state.pointee.interruptShadow |= InterruptShadow.movSS
         leaveBlockAfterThisInstruction()

@@ -2,7 +2,7 @@ import X86
 
 // Hardware task switching with 16- and 32-bit task-state segments (SDM vol. 3 sections 8.3 to 8.5).
 
-/// How a task is switched to; decides about busy flags, NT and the back link (SDM vol. 3 table 8-2).
+/// How a task is switched to; decides about busy flags, NT and the back link (SDM volume 3 table 8-2).
 enum TaskSwitchReason {
     case jump
     /// CALL, or an event through a task gate.
@@ -185,7 +185,7 @@ extension Processor {
         }
     }
 
-    /// Steps 12 and 13 of SDM vol. 3 section 8.3, in the context of the new task.
+    /// Steps 12 and 13 of SDM volume 3 section 8.3, in the context of the new task.
     private func loadTaskSegments(_ image: TaskImage, pagingRoot: UInt64?) throws(Fault) {
         let names: [Register] = [.es, .cs, .ss, .ds, .fs, .gs]
         let virtual8086 = isVirtual8086
