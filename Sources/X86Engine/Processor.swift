@@ -47,6 +47,17 @@ package final class Processor {
         get { control.pointee.watched }
         set { control.pointee.watched = newValue }
     }
+
+    /// The addresses (RIP) before whose instruction `.execute` is reported.
+    package var watchedAddresses: Set<UInt64> {
+        get { control.pointee.watchedAddresses }
+        set {
+            guard newValue != control.pointee.watchedAddresses else { return }
+            control.pointee.watchedAddresses = newValue
+            control.pointee.blocksAreStale = true
+            leaveBlockAfterThisInstruction()
+        }
+    }
 }
 
 /// What steers the run but is not the guest's state.
@@ -66,4 +77,10 @@ struct ControlState {
     /// The faults of the last delivery that failed.
     var faultChain: [FaultRecord] = []
     var transitions = TransitionCounters()
+    /// Addresses (RIP) before which `.execute` is reported.
+    var watchedAddresses: Set<UInt64> = []
+    /// The guest time at which the address was last reported, so that going on from a stop does not report it again.
+    var reportedTime = UInt64.max
+    /// Cached blocks no longer fit what is watched.
+    var blocksAreStale = false
 }

@@ -146,6 +146,6 @@ struct DecoderComparison {
         "cmovae": "cmovnb", "cmove": "cmovz", "cmovne": "cmovnz", "cmova": "cmovnbe", "cmovge": "cmovnl",
         "cmovg": "cmovnle", "xlatb": "xlat", "pushfw": "pushf", "popfw": "popf", "pushaw": "pusha", "popaw": "popa",
         "iretw": "iret", "retfw": "ret", "retfd": "ret", "retfq": "ret",
-        "fstp": "fstpnce", "fneni": "feni8087_nop", "fndisi": "fdisi8087_nop", "fnsetpm": "fsetpm287_nop",
+        "fstp": "fstpnce", "fneni": "feni8087_nop", "fndisi": "fdisi8087_nop", "fsetpm": "fsetpm287_nop",
     ]
 }
