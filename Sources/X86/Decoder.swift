@@ -29,6 +29,8 @@ private struct DecoderState {
     var rex: UInt8 = 0
     var segmentOverride = Register.none
     var vvvv: UInt8 = 0
+    /// True unless VEX.vvvv is the value that means no register.
+    var hasVVVV = false
 
     var operandSize: UInt8 = 0
     var addressSize: UInt8 = 0
@@ -207,6 +209,7 @@ extension DecoderState {
         guard let map, second & 4 == 0 else { return nil }
         prefixes.insert(.vex)
         vvvv = ~second >> 3 & 15
+        hasVVVV = vvvv != 0
         if mode == .bits64 {
             rex = ~first >> 5 & 7
             if second & 0x80 != 0 { prefixes.insert(.rexW) }
@@ -395,7 +398,7 @@ extension DecoderState {
             guard row.pointee.lockable, instruction.operands.0.kind == .memory else { return false }
         }
         // RORX has no register in vvvv
-        if instruction.operation == .rorx && vvvv != 0 { return false }
+        if instruction.operation == .rorx && hasVVVV { return false }
         guard row.pointee.namesSystemRegister else { return true }
         return exists(instruction.operands.0) && exists(instruction.operands.1)
             && instruction.operands.0.register != .cs

@@ -92,18 +92,21 @@ package struct FlagEffect: Sendable {
     static let string = FlagEffect(reads: .DF)
     /// CMPS SCAS; with REP and rCX = 0 nothing changes.
     static let stringCompare = FlagEffect(reads: .DF, writes: .status, isConditional: true)
-    /// INT n, INT3, INT1: cleared on delivery as the gate says (SDM volume 3 section 6.12.1).
+    /// INT3, INT1: all are pushed, some cleared on delivery as the gate says (SDM volume 3 section 6.12.1).
     static let interrupt = FlagEffect(reads: .all, writes: [.TF, .IF, .NT, .RF, .VM, .AC], isConditional: true)
+    /// INT n in virtual-8086 mode may clear VIF instead of IF (SDM volume 3 section 22.3).
+    static let softwareInterrupt = FlagEffect(
+        reads: .all, writes: [.TF, .IF, .NT, .RF, .VM, .AC, .VIF], isConditional: true)
 
     static let interruptOnOverflow = FlagEffect(
         reads: .all, writes: [.TF, .IF, .NT, .RF, .VM, .AC], isConditional: true)
-    /// IRET and SYSRET load all, SYSCALL masks all.
+    /// SYSCALL: R11 gets all, IA32_FMASK clears any.
+    static let systemCall = FlagEffect(reads: .all, writes: .all)
     static let interruptReturn = FlagEffect(reads: [.NT, .VM, .IOPL], writes: .all)
-    /// POPF: IOPL and IF change by privilege; VM, VIF and VIP do not change, RF is cleared.
-    static let popFlags = FlagEffect(
-        reads: [.IOPL, .VM], writes: FlagSet.all.subtracting([.VM, .VIF, .VIP]), isConditional: false)
+    /// POPF: IOPL and IF change by privilege, VIF stands for IF with VME; VM and VIP do not change, RF is cleared.
+    static let popFlags = FlagEffect(reads: [.IOPL, .VM, .VIP], writes: FlagSet.all.subtracting([.VM, .VIP]))
     /// CLI STI.
-    static let interruptFlag = FlagEffect(reads: [.IOPL, .VM], writes: [.IF, .VIF], isConditional: true)
+    static let interruptFlag = FlagEffect(reads: .IOPL, writes: [.IF, .VIF], isConditional: true)
     /// INS OUTS.
     static let portString = FlagEffect(reads: [.DF, .IOPL])
     static let complementCarry = FlagEffect(reads: .CF, writes: .CF)

@@ -67,7 +67,7 @@ extension InstructionFormatter {
         guard instruction.addressSize != defaultAddressSize else { return false }
         return instruction.memory.base == .eip
             || definition.operands.contains { form in
-                form == .addressRAX || (form.shape.isImplicit && form != .memoryRAX)
+                hidesRegister(form, definition) || (form.shape.isImplicit && form != .memoryRAX)
             }
     }
 
@@ -111,7 +111,8 @@ extension InstructionFormatter {
         switch operand.kind {
         case .none: return nil
         case .register:
-            return form == .addressRAX ? nil : "\(operand.register)"
+            // NASM writes the address of INVLPGA but not that of VMRUN, VMLOAD and VMSAVE
+            return hidesRegister(form, definition) ? nil : "\(operand.register)"
         case .memory, .memoryDestination:
             // MONITOR's address is written as the register that holds it
             if form == .memoryRAX { return "\(instruction.memory.base)" }
@@ -134,6 +135,10 @@ extension InstructionFormatter {
         }
     }
 
+    private func hidesRegister(_ form: OperandForm, _ definition: InstructionDefinition) -> Bool {
+        form == .addressRAX && definition.operands.count == 1
+    }
+
     /// PUSH is the one instruction with an immediate and nothing else that tells the size.
     private func immediateSize(of instruction: Instruction, definition: InstructionDefinition) -> String {
         guard instruction.operation == .push, instruction.operandSize != defaultOperandSize(definition.sizeRule)
@@ -148,7 +153,9 @@ extension InstructionFormatter {
             guard instruction.operation == .jmpFar || instruction.operation == .callFar else { return "" }
             return (Self.keywords[UInt16(instruction.operandSize)] ?? "") + "far "
         }
-        guard form != .Ms, form != .Ma, let keyword = Self.keywords[operand.width] else { return "" }
+        guard form != .Ms, form != .Ma, let keyword = Self.keywords[operand.width],
+            !Self.withOneMemoryWidth.contains(instruction.operation)
+        else { return "" }
         return alwaysWritesSize || !registerTellsSize(of: operand, in: instruction, definition) ? keyword : ""
     }
 
@@ -169,6 +176,18 @@ extension InstructionFormatter {
             }
         }
     }
+
+    /// Operations whose one operand is memory of the same width in all rows (CLFLUSH, CMPXCHG8B, FLDCW …).
+    private static let withOneMemoryWidth: Set<Operation> = {
+        let rows = Dictionary(grouping: InstructionTable.definitions, by: \.operation)
+        return Set(
+            rows.compactMap { operation, rows in
+                let shapes = rows.filter { !$0.isAlias }.map { $0.operands.first?.shape }
+                let widths = Set(shapes.map { $0?.memoryWidth })
+                let takesOnlyMemory = shapes.allSatisfy { $0?.place == .rm && $0?.allowsRegister == false }
+                return takesOnlyMemory && widths.count == 1 && rows[0].operands.count == 1 ? operation : nil
+            })
+    }()
 
     private static let sourceSizeIsFree: Set<Operation> = [.cvtsi2ss, .cvtsi2sd, .crc32]
 

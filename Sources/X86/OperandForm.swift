@@ -6,7 +6,7 @@
 /// VEX.vvvv, X DS:rSI, Y ES:rDI. Second: b 8, w 16, d 32, q 64, dq 128, v 16/32/64, y 32/64, z 16/32, p far,
 /// n the native width: 64 in 64-bit mode, else 32.
 package enum OperandForm: UInt8, CaseIterable, Sendable {
-    case Eb, Ew, Ed, Eq, Ev, Ey, En
+    case Eb, Ew, Ed, Eq, Ev, Ey, Ez, En
     case Gb, Gw, Gd, Gq, Gv, Gy, Gz, Gn
     case Zb, Zv
     case Ib, Iw
@@ -31,8 +31,10 @@ package enum OperandForm: UInt8, CaseIterable, Sendable {
     /// General register by rm of the native width, whatever mod says (MOV to and from CR and DR).
     case Rn
     case Rv, Ry
-    /// Register of the operand size or 16-bit memory (MOV Ev, Sw; SLDT, STR, SMSW; LAR and LSL).
+    /// Register of the operand size or 16-bit memory (MOV Ev, Sw; SLDT, STR, SMSW).
     case RvMw
+    /// The same with at most 32 bits of the register (LAR and LSL).
+    case RzMw
     /// Double-word register or byte / word memory (PINSRB, PEXTRB, PINSRW, PEXTRW).
     case RdMb, RdMw
     case By
@@ -214,8 +216,10 @@ extension OperandForm {
         case .Eq: .general(.bits64)
         case .Ev: .general(.operandSize)
         case .Ey: .general(.atLeast32)
+        case .Ez: .general(.atMost32)
         case .En: .general(.native)
         case .RvMw: .general(.operandSize, memory: .bits16)
+        case .RzMw: .general(.atMost32, memory: .bits16)
         case .RdMb: .general(.bits32, memory: .bits8)
         case .RdMw: .general(.bits32, memory: .bits16)
         case .Rn: .registerOnly(.general64, .native)

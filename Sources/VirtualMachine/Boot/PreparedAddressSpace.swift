@@ -63,14 +63,12 @@ struct PreparedAddressSpace {
                 what: "the origin of ring \(block.ring)'s code", value: block.origin,
                 allowed: "the addresses of .\(environment.rawValue)")
         }
+        try mapMissing(block.origin..<end, ring: block.ring, isCode: true, owner: owner)
         var contents: [MemoryContents] = []
         var address = block.origin
         while address < end {
             let page = address & ~(Self.pageSize - 1)
             let count = min(end - address, Self.pageSize - (address - page))
-            if pages[page] == nil {
-                try map(page..<page + Self.pageSize, ring: block.ring, isCode: true, owner: owner)
-            }
             guard let place = pages[page], place.codeRing == block.ring else {
                 throw .overlap(
                     what: owner, address: block.origin, other: pages[page]?.owner ?? "another page", otherAddress: page)
@@ -82,6 +80,22 @@ struct PreparedAddressSpace {
             address += count
         }
         return contents
+    }
+
+    /// Maps the pages of a range that are not mapped yet, each gap to consecutive frames.
+    private mutating func mapMissing(
+        _ range: Range<UInt64>, ring: UInt8, isCode: Bool, owner: String
+    ) throws(BootError) {
+        var page = range.lowerBound & ~(Self.pageSize - 1)
+        while page < range.upperBound {
+            let start = page
+            while page < range.upperBound, pages[page] == nil { page += Self.pageSize }
+            if start < page {
+                try map(start..<page, ring: ring, isCode: isCode, owner: owner)
+            } else {
+                page += Self.pageSize
+            }
+        }
     }
 
     /// Whether the last page is left free and the range is in the environment's address space.
@@ -105,17 +119,12 @@ struct PreparedAddressSpace {
                 what: "the stack of ring \(ring)", value: top, allowed: "the multiples of 8 in .\(environment.rawValue)"
             )
         }
-        var page = (top - size) & ~(Self.pageSize - 1)
-        while page < top {
-            if let other = pages[page] {
-                guard other.isUser == (ring == 3) else {
-                    throw .overlap(
-                        what: "the stack of ring \(ring)", address: page, other: other.owner, otherAddress: page)
-                }
-            } else {
-                try map(page..<page + Self.pageSize, ring: ring, isCode: false, owner: "the stack of ring \(ring)")
+        let owner = "the stack of ring \(ring)"
+        try mapMissing(top - size..<top, ring: ring, isCode: false, owner: owner)
+        for page in stride(from: (top - size) & ~(Self.pageSize - 1), to: top, by: Int(Self.pageSize)) {
+            guard let other = pages[page], other.isUser == (ring == 3) else {
+                throw .overlap(what: owner, address: page, other: pages[page]?.owner ?? "none", otherAddress: page)
             }
-            page += Self.pageSize
         }
     }
 

@@ -25,7 +25,7 @@ extension InstructionTable {
         .init(0x61, mode: .not64, .popa),
         .init(0x62, mode: .not64, .bound, [.Gv, .Ma]),
         .init(0x63, mode: .not64, .arpl, [.Ew, .Gw], .setsZF, protectedOnly: true),
-        .init(0x63, mode: .only64, .movsxd, [.Gv, .Ed]),
+        .init(0x63, mode: .only64, .movsxd, [.Gv, .Ez]),
 
         .init(0x68, .push, [.Iz], sizeRule: .default64),
         .init(0x69, .imul, [.Gv, .Ev, .Iz], .multiply),
@@ -180,7 +180,7 @@ extension InstructionTable {
             .init(0xCA, .retFar, [.Iw]),
             .init(0xCB, .retFar),
             .init(0xCC, .int3, [], .interrupt),
-            .init(0xCD, .int, [.Ib], .interrupt, exit: .svmIntercept),
+            .init(0xCD, .int, [.Ib], .softwareInterrupt, exit: .svmIntercept),
             .init(0xCE, mode: .not64, .into, [], .interruptOnOverflow),
             .init(0xCF, .iret, [], .interruptReturn, exit: .svmIntercept),
             .init(0xF1, .int1, [], .interrupt, exit: .svmIntercept),

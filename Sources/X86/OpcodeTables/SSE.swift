@@ -25,7 +25,7 @@ extension InstructionTable {
         .init(0x0F2D, prefix: .xF3, .cvtss2si, [.Gy, .Wd]),
         .init(0x0F2E, prefix: .none, .ucomiss, [.Vd, .Wd], .setsStatus),
         .init(0x0F2F, prefix: .none, .comiss, [.Vd, .Wd], .setsStatus),
-        .init(0x0F50, prefix: .none, .movmskps, [.Gd, .Udq]),
+        .init(0x0F50, prefix: .none, .movmskps, [.Gy, .Udq]),
         .init(0x0F51, prefix: .none, .sqrtps, [.Vdq, .Wdq]),
         .init(0x0F51, prefix: .xF3, .sqrtss, [.Vd, .Wd]),
         .init(0x0F52, prefix: .none, .rsqrtps, [.Vdq, .Wdq]),

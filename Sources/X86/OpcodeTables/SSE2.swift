@@ -20,7 +20,7 @@ extension InstructionTable {
         .init(0x0F2D, prefix: .xF2, .cvtsd2si, [.Gy, .Wq]),
         .init(0x0F2E, prefix: .x66, .ucomisd, [.Vq, .Wq], .setsStatus),
         .init(0x0F2F, prefix: .x66, .comisd, [.Vq, .Wq], .setsStatus),
-        .init(0x0F50, prefix: .x66, .movmskpd, [.Gd, .Udq]),
+        .init(0x0F50, prefix: .x66, .movmskpd, [.Gy, .Udq]),
         .init(0x0F51, prefix: .x66, .sqrtpd, [.Vdq, .Wdq]),
         .init(0x0F51, prefix: .xF2, .sqrtsd, [.Vq, .Wq]),
         .init(0x0F54, prefix: .x66, .andpd, [.Vdq, .Wdq]),

@@ -6,8 +6,8 @@ extension InstructionTable {
         + .conditional(0x0F90, .setcc, [.Eb])
         + [
             .init(0x0F0B, .ud2, endsBlock: true),
-            .init(0x0FB9, .ud1, [.Gv, .Ev], endsBlock: true),
-            .init(0x0FFF, .ud0, [.Gv, .Ev], endsBlock: true),
+            .init(0x0FB9, .ud1, [.Gd, .Ed], endsBlock: true),
+            .init(0x0FFF, .ud0, [.Gd, .Ed], endsBlock: true),
 
             .init(0x0FA3, .bt, [.Ev, .Gv], .bitTest),
             .init(0x0FAB, .bts, [.Ev, .Gv], .bitTest, lockable: true),
@@ -87,8 +87,8 @@ extension InstructionTable {
     static let hintsAndCaches: [InstructionDefinition] = [
         .init(0x0F0D, digit: 0, .prefetch, [.Mb], feature: .prefetchw),
         .init(0x0F0D, digit: 1, .prefetchw, [.Mb], feature: .prefetchw),
-        .init(0x0F0D, digit: 2, .prefetchw, [.Mb], feature: .prefetchw, alias: true),
-        .init(0x0F0D, digit: 3, .prefetchw, [.Mb], feature: .prefetchw, alias: true),
+        .init(0x0F0D, digit: 2, .prefetch, [.Mb], feature: .prefetchw, alias: true),
+        .init(0x0F0D, digit: 3, .prefetch, [.Mb], feature: .prefetchw, alias: true),
         .init(0x0F0D, digit: 4, .prefetch, [.Mb], feature: .prefetchw, alias: true),
         .init(0x0F0D, digit: 5, .prefetch, [.Mb], feature: .prefetchw, alias: true),
         .init(0x0F0D, digit: 6, .prefetch, [.Mb], feature: .prefetchw, alias: true),

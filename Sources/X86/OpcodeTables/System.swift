@@ -20,8 +20,8 @@ extension InstructionTable {
               exit: .descriptorTableExiting, endsBlock: true),
         .init(0x0F01, digit: 3, .lidt, [.Ms], sizeRule: .force64, sensitivity: .privileged,
               exit: .descriptorTableExiting, endsBlock: true),
-        .init(0x0F02, .lar, [.Gv, .RvMw], .setsZF, sensitivity: .sensitiveUnprivileged, protectedOnly: true),
-        .init(0x0F03, .lsl, [.Gv, .RvMw], .setsZF, sensitivity: .sensitiveUnprivileged, protectedOnly: true),
+        .init(0x0F02, .lar, [.Gv, .RzMw], .setsZF, sensitivity: .sensitiveUnprivileged, protectedOnly: true),
+        .init(0x0F03, .lsl, [.Gv, .RzMw], .setsZF, sensitivity: .sensitiveUnprivileged, protectedOnly: true),
     ]
 
     // swift-format-ignore
@@ -67,9 +67,9 @@ extension InstructionTable {
 
         // Intel has SYSCALL and SYSRET in 64-bit mode only, AMD everywhere in protected mode; AMD has SYSENTER and
         // SYSEXIT outside long mode only (APM volume 3, SYSENTER): the engine decides by the processor model
-        .init(0x0F05, .syscall, [], .interruptReturn, sensitivity: .sensitiveUnprivileged, feature: .syscall,
+        .init(0x0F05, .syscall, [], .systemCall, sensitivity: .sensitiveUnprivileged, feature: .syscall,
               endsBlock: true),
-        .init(0x0F07, .sysret, [], .interruptReturn, sensitivity: .privileged, feature: .syscall, endsBlock: true),
+        .init(0x0F07, .sysret, [], .writes(FlagSet.all.subtracting(.VM)), sensitivity: .privileged, feature: .syscall, endsBlock: true),
         .init(0x0F34, .sysenter, [], .writes([.IF, .VM, .RF]), sizeRule: .force64,
               sensitivity: .sensitiveUnprivileged, feature: .sep, endsBlock: true),
         .init(0x0F35, .sysexit, sensitivity: .privileged, feature: .sep, endsBlock: true),
@@ -96,11 +96,13 @@ extension InstructionTable {
     ]
 
     // swift-format-ignore
-    /// VMX (SDM volume 3 chapter "VMX Instruction Reference"): each reports success or failure in the status flags.
+    /// VMX (SDM volume 3 chapter "VMX Instruction Reference").
+    ///
+    /// Each reports success or failure in the status flags; a VM entry that succeeds loads all of the guest's.
     static let vmx: [InstructionDefinition] = [
         .init(0x0F01, prefix: .none, digit: 0, rm: 1, .vmcall, [], .setsStatus),
-        .init(0x0F01, prefix: .none, digit: 0, rm: 2, .vmlaunch, [], .setsStatus),
-        .init(0x0F01, prefix: .none, digit: 0, rm: 3, .vmresume, [], .setsStatus),
+        .init(0x0F01, prefix: .none, digit: 0, rm: 2, .vmlaunch, [], .writes(.all)),
+        .init(0x0F01, prefix: .none, digit: 0, rm: 3, .vmresume, [], .writes(.all)),
         .init(0x0F01, prefix: .none, digit: 0, rm: 4, .vmxoff, [], .setsStatus),
         .init(0x0F01, prefix: .none, digit: 2, rm: 4, .vmfunc),
         .init(0x0F78, prefix: .none, .vmread, [.En, .Gn], .setsStatus, sizeRule: .force64),

@@ -88,9 +88,9 @@ final class BlockCache {
         if mark <= used { used = mark }
     }
 
-    /// Makes a block the first to be found at its address; those that cross pages need the dispatcher's check.
+    /// Makes a block the first to be found at its address, unless each entry needs the dispatcher.
     func remember(_ block: UnsafeMutablePointer<Block>) {
-        if block.pointee.secondHost == 0 { jumpCache[Self.slot(block.pointee.rip)] = block }
+        if block.pointee.secondHost == 0 && !block.pointee.isWatched { jumpCache[Self.slot(block.pointee.rip)] = block }
     }
 
     /// Finds a valid block by address, mode and memory.

@@ -22,7 +22,8 @@ extension Processor {
         var result = decode(&bytes, available)
         if case .failure(.truncated) = result, available < within {
             // Only an instruction that needs the second page may fault on it.
-            try fetchBytes(wrapLinear(start &+ UInt64(available)), into: &bytes, at: available, count: within - available)
+            try fetchBytes(
+                wrapLinear(start &+ UInt64(available)), into: &bytes, at: available, count: within - available)
             available = within
             result = decode(&bytes, available)
         }
@@ -38,7 +39,9 @@ extension Processor {
 
     private func decode(_ bytes: inout (UInt64, UInt64), _ count: Int) -> DecodeResult {
         let mode = state.pointee.mode.codeMode
-        return withUnsafeBytes(of: &bytes) { Decoder.decode(UnsafeRawBufferPointer(rebasing: $0[..<count]), mode: mode) }
+        return withUnsafeBytes(of: &bytes) {
+            Decoder.decode(UnsafeRawBufferPointer(rebasing: $0[..<count]), mode: mode)
+        }
     }
 
     private func fetchBytes(
@@ -62,6 +65,8 @@ extension Processor {
 
     /// The physical address of code, by the soft TLB where it knows.
     func translateForFetch(_ linear: UInt64) throws(Fault) -> UInt64 {
-        try translateAndFill(linear, .execute)
+        let line = state.pointee.tlb[Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)]
+        if line.executeTag == linear & ~0xFFF { return memory.physicalAddress(ofHost: linear &+ line.addend) }
+        return try translateAndFill(linear, .execute)
     }
 }

@@ -459,7 +459,9 @@ extension HotContext {
         let source = get(T.self, op.pointee.source)
         let old = get(T.self, op.pointee.destination)
         // A 32-bit destination is zero-extended whether the condition holds or not.
-        put(T.self, op.pointee.destination, state.pointee.holds(UInt8(truncatingIfNeeded: op.pointee.immediate)) ? source : old)
+        put(
+            T.self, op.pointee.destination,
+            state.pointee.holds(UInt8(truncatingIfNeeded: op.pointee.immediate)) ? source : old)
     }
 
     @inline(__always)
@@ -468,7 +470,9 @@ extension HotContext {
     ) -> Bool {
         guard let value = read(T.self, address(op), op, time) else { return false }
         let old = get(T.self, op.pointee.destination)
-        put(T.self, op.pointee.destination, state.pointee.holds(UInt8(truncatingIfNeeded: op.pointee.immediate)) ? value : old)
+        put(
+            T.self, op.pointee.destination,
+            state.pointee.holds(UInt8(truncatingIfNeeded: op.pointee.immediate)) ? value : old)
         return true
     }
 

@@ -439,10 +439,13 @@ extension Processor {
                 ShiftArithmetic.byCount(UInt64.self, c, op)
                 op += 1
             case .imulRR32:
-                c.multiply(UInt32.self, op, c.get(UInt32.self, op.pointee.destination), c.get(UInt32.self, op.pointee.source))
+                c.multiply(
+                    UInt32.self, op, c.get(UInt32.self, op.pointee.destination), c.get(UInt32.self, op.pointee.source))
                 op += 1
             case .imulRRI32:
-                c.multiply(UInt32.self, op, c.get(UInt32.self, op.pointee.source), UInt32(truncatingIfNeeded: op.pointee.immediate))
+                c.multiply(
+                    UInt32.self, op, c.get(UInt32.self, op.pointee.source),
+                    UInt32(truncatingIfNeeded: op.pointee.immediate))
                 op += 1
             case .imulRM32:
                 guard c.multiplyMemory(UInt32.self, op, time) else { return }
@@ -454,10 +457,13 @@ extension Processor {
                 guard c.divide(UInt32.self, op, time) else { return }
                 op += 1
             case .imulRR64:
-                c.multiply(UInt64.self, op, c.get(UInt64.self, op.pointee.destination), c.get(UInt64.self, op.pointee.source))
+                c.multiply(
+                    UInt64.self, op, c.get(UInt64.self, op.pointee.destination), c.get(UInt64.self, op.pointee.source))
                 op += 1
             case .imulRRI64:
-                c.multiply(UInt64.self, op, c.get(UInt64.self, op.pointee.source), UInt64(truncatingIfNeeded: op.pointee.immediate))
+                c.multiply(
+                    UInt64.self, op, c.get(UInt64.self, op.pointee.source),
+                    UInt64(truncatingIfNeeded: op.pointee.immediate))
                 op += 1
             case .imulRM64:
                 guard c.multiplyMemory(UInt64.self, op, time) else { return }
@@ -532,31 +538,41 @@ extension Processor {
                 guard c.load(UInt16.self, as: UInt64.self, op, time) else { return }
                 op += 1
             case .movsxRR8to32:
-                c.put(UInt32.self, op.pointee.destination, UInt32(truncatingIfNeeded: Int8(bitPattern: c.get(UInt8.self, op.pointee.source))))
+                c.put(
+                    UInt32.self, op.pointee.destination,
+                    UInt32(truncatingIfNeeded: Int8(bitPattern: c.get(UInt8.self, op.pointee.source))))
                 op += 1
             case .movsxRM8to32:
                 guard c.loadSigned(Int8.self, as: UInt32.self, op, time) else { return }
                 op += 1
             case .movsxRR8to64:
-                c.put(UInt64.self, op.pointee.destination, UInt64(truncatingIfNeeded: Int8(bitPattern: c.get(UInt8.self, op.pointee.source))))
+                c.put(
+                    UInt64.self, op.pointee.destination,
+                    UInt64(truncatingIfNeeded: Int8(bitPattern: c.get(UInt8.self, op.pointee.source))))
                 op += 1
             case .movsxRM8to64:
                 guard c.loadSigned(Int8.self, as: UInt64.self, op, time) else { return }
                 op += 1
             case .movsxRR16to32:
-                c.put(UInt32.self, op.pointee.destination, UInt32(truncatingIfNeeded: Int16(bitPattern: c.get(UInt16.self, op.pointee.source))))
+                c.put(
+                    UInt32.self, op.pointee.destination,
+                    UInt32(truncatingIfNeeded: Int16(bitPattern: c.get(UInt16.self, op.pointee.source))))
                 op += 1
             case .movsxRM16to32:
                 guard c.loadSigned(Int16.self, as: UInt32.self, op, time) else { return }
                 op += 1
             case .movsxRR16to64:
-                c.put(UInt64.self, op.pointee.destination, UInt64(truncatingIfNeeded: Int16(bitPattern: c.get(UInt16.self, op.pointee.source))))
+                c.put(
+                    UInt64.self, op.pointee.destination,
+                    UInt64(truncatingIfNeeded: Int16(bitPattern: c.get(UInt16.self, op.pointee.source))))
                 op += 1
             case .movsxRM16to64:
                 guard c.loadSigned(Int16.self, as: UInt64.self, op, time) else { return }
                 op += 1
             case .movsxRR32to64:
-                c.put(UInt64.self, op.pointee.destination, UInt64(truncatingIfNeeded: Int32(bitPattern: c.get(UInt32.self, op.pointee.source))))
+                c.put(
+                    UInt64.self, op.pointee.destination,
+                    UInt64(truncatingIfNeeded: Int32(bitPattern: c.get(UInt32.self, op.pointee.source))))
                 op += 1
             case .movsxRM32to64:
                 guard c.loadSigned(Int32.self, as: UInt64.self, op, time) else { return }
@@ -622,13 +638,17 @@ extension Processor {
                 c.bitTest(UInt64.self, op, UInt64(truncatingIfNeeded: op.pointee.immediate))
                 op += 1
             case .cdq:
-                c.put(UInt32.self, 16, UInt32(bitPattern: Int32(truncatingIfNeeded: c.get(UInt32.self, 0) >> 31 == 0 ? 0 : -1)))
+                c.put(
+                    UInt32.self, 16,
+                    UInt32(bitPattern: Int32(truncatingIfNeeded: c.get(UInt32.self, 0) >> 31 == 0 ? 0 : -1)))
                 op += 1
             case .cqo:
                 c.put(UInt64.self, 16, c.get(UInt64.self, 0) >> 63 == 0 ? 0 : .max)
                 op += 1
             case .setR:
-                c.put(UInt8.self, op.pointee.destination, c.state.pointee.holds(UInt8(truncatingIfNeeded: op.pointee.immediate)) ? 1 : 0)
+                c.put(
+                    UInt8.self, op.pointee.destination,
+                    c.state.pointee.holds(UInt8(truncatingIfNeeded: op.pointee.immediate)) ? 1 : 0)
                 op += 1
             case .pushR32:
                 guard c.push(c.get(UInt32.self, op.pointee.source), op, time) else { return }
@@ -770,7 +790,9 @@ extension Processor {
                 op = c.enter(target, time)
                 if op == c.exit { return }
             case .callR64:
-                guard let target = c.checkedTarget(c.get(UInt64.self, op.pointee.source), op, time), c.push(op.pointee.nextRIP, op, time) else { return }
+                guard let target = c.checkedTarget(c.get(UInt64.self, op.pointee.source), op, time),
+                    c.push(op.pointee.nextRIP, op, time)
+                else { return }
                 time &+= UInt64(op.pointee.position) &+ 1
                 op = c.enter(target, time)
                 if op == c.exit { return }

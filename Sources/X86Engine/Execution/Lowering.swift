@@ -40,7 +40,8 @@ struct LoweringContext {
 extension Instruction {
     /// The operation of the hot loop for this instruction, or nil if it has none.
     func lowered(_ context: LoweringContext) -> MicroOperation? {
-        guard context.mode.isFlat, prefixes.isDisjoint(with: [.vex, .repeatEqual, .repeatNotEqual]) || operation == .ret
+        guard context.mode.isFlat,
+            prefixes.isDisjoint(with: [.vex, .repeatEqual, .repeatNotEqual]) || operation == .ret
         else { return nil }
         if operandCount > 0, let forms = binaryForms { return lowerBinary(forms, context) }
         return lowerOther(context)

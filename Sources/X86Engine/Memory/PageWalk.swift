@@ -93,7 +93,9 @@ extension Processor {
         if topLevel == 3 {
             // The four PDPTEs were loaded into registers by MOV to CR3 (section 4.4.1).
             let entry = pageDirectoryPointer(Int(linear >> 30 & 3))
-            if let steps { steps.pointee.append(WalkStep(level: 3, address: table &+ (linear >> 30 & 3) &* 8, entry: entry)) }
+            if let steps {
+                steps.pointee.append(WalkStep(level: 3, address: table &+ (linear >> 30 & 3) &* 8, entry: entry))
+            }
             guard entry & PageEntry.P != 0 else { throw .pageFault(linear, code) }
             table = entry & addressBits
             level = 2

@@ -23,7 +23,8 @@ extension Processor {
             return
         }
         withUnsafeBytes(of: value.littleEndian) { bytes in
-            memory.write(page: page, offset: Int(physical & 0xFFF), bytes: UnsafeRawBufferPointer(rebasing: bytes[..<width]))
+            memory.write(
+                page: page, offset: Int(physical & 0xFFF), bytes: UnsafeRawBufferPointer(rebasing: bytes[..<width]))
         }
     }
 
@@ -69,7 +70,9 @@ extension PhysicalMemory {
         for index in 0..<bytes.count where target.load(fromByteOffset: index, as: UInt8.self) != bytes[index] {
             let position = offset + index
             // An 8-byte entry's present bit is in its first byte, a 4-byte entry's in every fourth byte.
-            if (page + position & ~7).load(as: UInt8.self) & 1 != 0 || (page + position & ~3).load(as: UInt8.self) & 1 != 0 {
+            if (page + position & ~7).load(as: UInt8.self) & 1 != 0
+                || (page + position & ~3).load(as: UInt8.self) & 1 != 0
+            {
                 return true
             }
         }

@@ -34,7 +34,7 @@ package final class PhysicalMemory {
     let codeCoverage: UnsafeMutablePointer<UInt64>
     private let pageHashes: UnsafeMutablePointer<UInt64>
     /// The processors whose blocks and translations depend on this memory.
-    var processors: [Unowned] = []
+    var processors: [AttachedProcessor] = []
     /// Pages flagged as paging structures.
     var pagingStructurePages: [Int] = []
     /// All ones, or with bit 20 clear while the A20 gate is closed.
@@ -83,6 +83,13 @@ package final class PhysicalMemory {
         return offset < Self.holeStart ? offset : offset &- Self.holeStart &+ Self.highStart
     }
 
+    /// The physical address that a host address inside the reservation stands for.
+    @inline(__always)
+    func physicalAddress(ofHost host: UInt64) -> UInt64 {
+        let offset = host &- UInt64(UInt(bitPattern: base))
+        return offset < Self.holeStart ? offset : offset &- Self.holeStart &+ Self.highStart
+    }
+
     /// The host address of a RAM page.
     @inline(__always)
     func pointer(toPage index: Int) -> UnsafeMutableRawPointer {
@@ -120,7 +127,7 @@ package final class PhysicalMemory {
     /// A hash over all of RAM, from per-page hashes that are renewed for pages marked dirty.
     ///
     /// The caller must first drop every fast write path so that later writes mark their page again.
-    func contentHash() -> UInt64 {
+    package func contentHash() -> UInt64 {
         var total: UInt64 = 0
         for page in 0..<pageCount {
             if pageFlags[page].contains(.dirty) {

@@ -1,0 +1,23 @@
+/// How a guest's privileged side is virtualized.
+package enum Technique: String, CaseIterable, Sendable {
+    /// No hypervisor: the guest kernel runs at ring 0 of the machine.
+    case bare
+    /// The kernel runs at ring 1, and a monitor emulates what faults.
+    case trapAndEmulate
+    /// The kernel runs at ring 1 from a translation cache.
+    case translate
+    /// The kernel asks the monitor by hypercall.
+    case paravirtual
+    /// Intel VT-x.
+    case vmx
+    /// AMD-V.
+    case svm
+
+    /// Whether this version can run guests so; others are refused by name.
+    package var isImplemented: Bool {
+        switch self {
+        case .bare: true
+        case .trapAndEmulate, .translate, .paravirtual, .vmx, .svm: false
+        }
+    }
+}

@@ -1,0 +1,105 @@
+/// What a guest starts from.
+public struct BootSource: Sendable {
+    package enum Kind: Sendable {
+        case linux(BootFile, initrd: BootFile?, commandLine: String)
+        case pvh(BootFile, initrd: BootFile?, commandLine: String)
+        case multiboot(BootFile, modules: [MultibootKernel.Module], commandLine: String)
+        case flat(FlatImage)
+        case prepared(PreparedGuest)
+    }
+
+    package var kind: Kind
+
+    package init(_ kind: Kind) { self.kind = kind }
+
+    /// A Linux bzImage by the 64-bit boot protocol (Linux: Documentation/arch/x86/boot.rst).
+    ///
+    /// Throws `GuestError` if a file cannot be read.
+    public static func linux(
+        _ path: String, initrd: String? = nil, append: String = ""
+    ) throws(GuestError) -> BootSource {
+        BootSource(.linux(try file(path), initrd: try initrd.map(file), commandLine: append))
+    }
+
+    /// An ELF kernel with a PVH entry note, such as Linux's vmlinux (Xen: misc/pvh).
+    ///
+    /// Throws `GuestError` if a file cannot be read.
+    public static func pvh(_ path: String, initrd: String? = nil, append: String = "") throws(GuestError) -> BootSource
+    {
+        BootSource(.pvh(try file(path), initrd: try initrd.map(file), commandLine: append))
+    }
+
+    /// A kernel with a Multiboot 1 header, ELF or a.out-kludge (Multiboot Specification 0.6.96).
+    ///
+    /// Throws `GuestError` if a file cannot be read.
+    public static func multiboot(
+        _ path: String, modules: [String] = [], append: String = ""
+    ) throws(GuestError) -> BootSource {
+        var loaded: [MultibootKernel.Module] = []
+        for module in modules { loaded.append(MultibootKernel.Module(try file(module), commandLine: module)) }
+        return BootSource(.multiboot(try file(path), modules: loaded, commandLine: append))
+    }
+
+    /// How a flat image begins.
+    public enum FlatMode: Sendable {
+        case real, protected, long
+    }
+
+    /// Bytes that run where they lie.
+    public static func flat(
+        _ bytes: [UInt8], named name: String = "image", at address: UInt64, entry: UInt64? = nil, mode: FlatMode
+    ) -> BootSource {
+        let imageMode: FlatImage.Mode =
+            switch mode {
+            case .real: .real
+            case .protected: .protected
+            case .long: .long
+            }
+        return BootSource(
+            .flat(FlatImage(BootFile(name: name, bytes: bytes), at: address, entry: entry, mode: imageMode)))
+    }
+
+    /// A flat image read from a file.
+    ///
+    /// Throws `GuestError` if the file cannot be read.
+    public static func flat(
+        contentsOf path: String, at address: UInt64, entry: UInt64? = nil, mode: FlatMode
+    ) throws(GuestError) -> BootSource {
+        flat(try file(path).bytes, named: path, at: address, entry: entry, mode: mode)
+    }
+
+    private static func file(_ path: String) throws(GuestError) -> BootFile {
+        do throws(BootError) { return try BootFile(path: path) } catch { throw .boot(error.description) }
+    }
+
+    /// Loads everything into an empty memory of a size.
+    func image(memory: PhysicalMemoryMap) throws(BootError) -> BootImage {
+        switch kind {
+        case .linux(let kernel, let initrd, let commandLine):
+            try LinuxKernel(kernel).load(
+                initrd: initrd, commandLine: commandLine, memory: memory, rsdp: ACPITables.address)
+        case .pvh(let kernel, let initrd, let commandLine):
+            try PVHKernel(kernel).load(
+                initrd: initrd, commandLine: commandLine, memory: memory, rsdp: ACPITables.address)
+        case .multiboot(let kernel, let modules, let commandLine):
+            try MultibootKernel(kernel).load(modules: modules, commandLine: commandLine, memory: memory)
+        case .flat(let image): try image.load(memory: memory)
+        case .prepared(let guest): try guest.load(memory: memory)
+        }
+    }
+}
+
+/// Why a guest cannot be made.
+public enum GuestError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// A file or what it holds does not fit; the text names file, field and numbers.
+    case boot(String)
+    /// A property has a value that is not possible.
+    case configuration(String)
+
+    /// One line, without a period at its end.
+    public var description: String {
+        switch self {
+        case .boot(let text), .configuration(let text): text
+        }
+    }
+}

@@ -1,0 +1,132 @@
+import PCDevices
+import X86Engine
+
+/// What bounds a run; whichever comes first ends it.
+public struct RunLimits: Sendable {
+    /// Guest time from now, in nanoseconds.
+    public var time: UInt64?
+    /// Instructions from now.
+    public var instructions: UInt64?
+
+    /// Makes limits; without any the run goes on until the guest ends it.
+    public init(time: UInt64? = nil, instructions: UInt64? = nil) {
+        self.time = time
+        self.instructions = instructions
+    }
+}
+
+extension Guest {
+    /// Runs until an event that `condition` accepts, a limit, or the guest's end.
+    ///
+    /// `checkpoint` is asked between slices of at most 10 ms of guest time; false ends the run as `.stopped` (an
+    /// interrupt from the keyboard, a watchdog).
+    @discardableResult
+    public func run(
+        until condition: EventFilter? = nil, limits: RunLimits = RunLimits(), checkpoint: (() -> Bool)? = nil
+    ) -> Stop {
+        if let finalStop { return finalStop }
+        stopRequest = nil
+        let waiter = condition.map { filter in
+            on(filter) { [weak self] event in
+                self?.requestStop(.event, "", event)
+                return .proceed
+            }
+        }
+        defer { if let waiter { off(waiter) } }
+        let endTime = limits.time.map { time.addingReportingOverflow($0) }.map { $0.overflow ? .max : $0.partialValue }
+        let endCount = limits.instructions.map { instructions.addingReportingOverflow($0) }
+            .map { $0.overflow ? .max : $0.partialValue }
+        let state = processor.state
+        while true {
+            if let stop = pendingStop() { return stop }
+            if let endTime, time >= endTime { return stop(.timeout, "") }
+            if let endCount, instructions >= endCount { return stop(.instructions, "") }
+            if let checkpoint, !checkpoint() { return stop(.stopped, "interrupted") }
+            // The instruction limit as a point in time: idle time moves it, so it is computed anew for every slice.
+            let byCount = endCount.map { state.pointee.idleTime.addingReportingOverflow($0).partialValue } ?? .max
+            let slice = time.addingReportingOverflow(10_000_000).partialValue
+            platform.runEnd = min(endTime ?? .max, byCount, slice)
+            platform.synchronize()
+            switch processor.run() {
+            case .deadline, .stopped:
+                break
+            case .halted:
+                if !idle() { return stop(.halted, "") }
+            case .shutdown:
+                let chain = processor.faultChain.map(\.description)
+                let stop = stop(.crashed, "triple fault: " + chain.joined(separator: ", "))
+                finalStop = stop
+                return stop
+            case .signal:
+                if platform.pc.signals(to: 0).contains(.initialize) {
+                    platform.pc.acknowledgeInitialize(0)
+                    state.pointee.signals &= ~Signal.initialize
+                    processor.initialize()
+                } else if let vector = platform.pc.acknowledgeStartUp(0) {
+                    state.pointee.signals &= ~Signal.startup
+                    processor.startUp(vector: vector)
+                } else {
+                    state.pointee.signals &= ~Signal.startup
+                }
+            }
+        }
+    }
+
+    /// Executes `count` instructions.
+    @discardableResult
+    public func step(_ count: UInt64 = 1) -> Stop { run(limits: RunLimits(instructions: count)) }
+
+    /// Ends the current run after the instruction; for handlers.
+    public func requestStop(_ detail: String) { requestStop(.stopped, detail, nil) }
+
+    func requestStop(_ reason: Stop.Reason, _ detail: String, _ event: GuestEvent?) {
+        guard stopRequest == nil else { return }
+        stopRequest = (reason, detail, event)
+        processor.raise(Signal.stop)
+    }
+
+    /// Jumps to the next timer event of a halted processor; false if nothing will ever wake it.
+    private func idle() -> Bool {
+        let state = processor.state
+        let next = min(platform.pc.clock.nextDeadline, platform.runEnd)
+        let canWake = state.pointee.IF || state.pointee.signals & Signal.nmi != 0
+        guard canWake, platform.pc.clock.nextDeadline != .max else { return false }
+        if next > state.pointee.time {
+            state.pointee.idleTime &+= next &- state.pointee.time
+            state.pointee.time = next
+        }
+        return true
+    }
+
+    /// The stop that a handler or the guest has asked for.
+    private func pendingStop() -> Stop? {
+        while let request = platform.pc.takeRequest() {
+            switch request {
+            case .powerOff:
+                finalStop = stop(.shutdown, "power off")
+                return finalStop
+            case .debugExit:
+                var result = stop(.shutdown, "debug exit")
+                result.exitStatus = request.exitStatus
+                finalStop = result
+                return result
+            case .reset:
+                var event = makeEvent(.reset)
+                event.cause = "reset"
+                reset()
+                _ = handlers.dispatch(event)
+            }
+        }
+        guard let request = stopRequest else { return nil }
+        stopRequest = nil
+        var result = stop(request.reason, request.detail)
+        result.event = request.event
+        return result
+    }
+
+    private func stop(_ reason: Stop.Reason, _ detail: String) -> Stop {
+        Stop(
+            reason: reason, detail: detail, event: nil, time: time, instructions: instructions, exitStatus: nil,
+            faults: reason == .crashed ? processor.faultChain.map(\.description) : [])
+    }
+}

@@ -1,0 +1,24 @@
+import Hypervisors
+import X86Engine
+
+/// What is chosen when a guest is declared.
+public struct GuestConfiguration: Sendable {
+    public var name: String
+    /// RAM in bytes, a multiple of 4 KiB, at least 1 MiB.
+    public var memory: UInt64 = 128 << 20
+    public var boot: BootSource
+    /// What RDRAND and RDSEED count from.
+    public var seed: UInt64 = 0
+    /// Lines of the soft TLB, a power of two from 16 to 65536; never visible to the guest.
+    public var tlbEntries = 1024
+    /// Whether decoded code is kept; never visible to the guest.
+    public var usesBlockCache = true
+    package var model = ProcessorModel()
+    package var technique = Technique.bare
+
+    /// Makes a configuration with one CPU and 128 MiB.
+    public init(name: String = "guest", boot: BootSource) {
+        self.name = name
+        self.boot = boot
+    }
+}

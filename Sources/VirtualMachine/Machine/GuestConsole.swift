@@ -1,0 +1,95 @@
+/// The guest's serial port as a terminal: what it printed, and what is typed into it.
+public final class GuestConsole {
+    weak var guest: Guest?
+    /// Everything the serial port sent.
+    public private(set) var output: [UInt8] = []
+    /// Everything written to port 0xE9.
+    public private(set) var debugOutput: [UInt8] = []
+    /// Hears each byte as it comes.
+    public var onOutput: ((UInt8) -> Void)?
+    public var onDebugOutput: ((UInt8) -> Void)?
+    /// Where the next wait begins to search.
+    private var searched = 0
+    /// What the run is waiting for.
+    private var pattern: (([UInt8], Int) -> Range<Int>?)?
+    private var match: Range<Int>?
+
+    func receive(_ byte: UInt8) {
+        output.append(byte)
+        onOutput?(byte)
+        if let pattern, match == nil, let range = pattern(output, searched) {
+            match = range
+            guest?.requestStop(.event, "console", guest?.makeEvent(.console))
+        }
+    }
+
+    func receiveDebug(_ byte: UInt8) {
+        debugOutput.append(byte)
+        onDebugOutput?(byte)
+    }
+
+    /// Types text into the serial port, from now on in guest time.
+    public func send(_ text: String) { send(Array(text.utf8)) }
+
+    /// Types bytes into the serial port, from now on in guest time.
+    public func send(_ bytes: [UInt8]) {
+        guard let guest else { return }
+        guest.platform.pc.sendSerialInput(bytes, at: guest.time)
+        guest.platform.synchronize()
+    }
+
+    /// Runs the guest until a matcher finds something in the output since the last match.
+    ///
+    /// `matcher` gets all output and where to begin, and is asked after every byte. The guest stands still right after
+    /// the byte that completed the match. Returns the stop and what was matched; nil if the run ended otherwise.
+    public func wait(
+        matching matcher: @escaping ([UInt8], Int) -> Range<Int>?, limits: RunLimits = RunLimits(),
+        checkpoint: (() -> Bool)? = nil
+    ) -> (stop: Stop, match: Range<Int>?) {
+        guard let guest else { preconditionFailure("a console outlived its guest") }
+        match = matcher(output, searched)
+        pattern = matcher
+        defer { pattern = nil }
+        var stop: Stop
+        if match == nil {
+            stop = guest.run(limits: limits, checkpoint: checkpoint)
+        } else {
+            stop = Stop(
+                reason: .event, detail: "console", event: guest.makeEvent(.console), time: guest.time,
+                instructions: guest.instructions, exitStatus: nil, faults: [])
+        }
+        if let match { searched = match.upperBound }
+        defer { match = nil }
+        return (stop, match)
+    }
+
+    /// Runs the guest until a text appears.
+    public func wait(
+        for text: String, limits: RunLimits = RunLimits(), checkpoint: (() -> Bool)? = nil
+    ) -> (stop: Stop, match: Range<Int>?) {
+        let wanted = Array(text.utf8)
+        return wait(
+            matching: { bytes, start in Self.find(wanted, in: bytes, from: start) }, limits: limits,
+            checkpoint: checkpoint)
+    }
+
+    /// Looks only at the end, since earlier bytes were looked at when they came.
+    private static func find(_ wanted: [UInt8], in bytes: [UInt8], from start: Int) -> Range<Int>? {
+        guard bytes.count - wanted.count >= start else { return nil }
+        if bytes.suffix(wanted.count).elementsEqual(wanted) { return bytes.count - wanted.count..<bytes.count }
+        var position = start
+        while position + wanted.count <= bytes.count {
+            if bytes[position..<position + wanted.count].elementsEqual(wanted) {
+                return position..<position + wanted.count
+            }
+            position += 1
+        }
+        return nil
+    }
+
+    /// The last lines of the output.
+    public func tail(_ lines: Int) -> String {
+        let text = String(decoding: output.suffix(lines * 200 + 200), as: UTF8.self)
+        return text.split(separator: "\n", omittingEmptySubsequences: false).suffix(lines).joined(separator: "\n")
+    }
+}

@@ -1,0 +1,43 @@
+import X86Engine
+
+/// The privilege transitions of a guest: counters that are always on, and records while `isRecording`.
+public final class TransitionLog {
+    weak var guest: Guest?
+    private var ring: [Transition] = []
+    private var next = 0
+    private var sequence: UInt64 = 0
+
+    /// How many records are kept; the oldest go first.
+    public var capacity = 65_536
+
+    /// Whether transitions are kept as records.
+    public var isRecording = false {
+        didSet { guest?.handlersChanged() }
+    }
+
+    /// How often the level changed so since the guest began.
+    public func count(from: Level? = nil, to: Level? = nil) -> UInt64 {
+        guard let guest else { return 0 }
+        return guest.processor.transitionCount(
+            from: from.flatMap { $0 == .root ? nil : UInt8($0.rawValue) },
+            to: to.flatMap { $0 == .root ? nil : UInt8($0.rawValue) },
+            impossible: from == .root || to == .root)
+    }
+
+    /// The records kept, oldest first.
+    public var rows: [Transition] { Array(ring[next...] + ring[..<next]) }
+
+    func record(_ record: TransitionRecord) -> Transition {
+        sequence += 1
+        let transition = Transition(
+            record, sequence: sequence, time: guest?.time ?? 0, instructions: guest?.instructions ?? 0)
+        guard isRecording, capacity > 0 else { return transition }
+        if ring.count < capacity {
+            ring.append(transition)
+        } else {
+            ring[next % ring.count] = transition
+            next = (next + 1) % ring.count
+        }
+        return transition
+    }
+}

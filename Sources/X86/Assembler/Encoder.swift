@@ -1,0 +1,113 @@
+/// Turns an instruction with its operands into bytes by the instruction table.
+package enum Encoder {
+    /// The shortest encoding of the request; among equals the row that stands first in the table.
+    ///
+    /// Where NASM prefers one of several encodings (a register destination in ModRM.rm, zero-extending moves, sign-
+    /// extended immediates), so does this.
+    package static func encode(_ request: EncoderRequest) throws(EncodingFailure) -> [UInt8] {
+        var forms: [EncodedForm] = []
+        var failure = EncodingFailure.operandCount
+        for candidate in request.candidates where candidate.writtenCount == request.operands.count {
+            for size in EncodingAttempt.operandSizes(of: candidate, in: request) {
+                do throws(EncodingFailure) {
+                    var attempt = try EncodingAttempt(candidate, operandSize: size, request)
+                    forms.append(try attempt.encode())
+                } catch {
+                    if error.rank > failure.rank { failure = error }
+                }
+            }
+            if failure == .operandCount { failure = .operandKinds }
+        }
+        try chooseMemoryWidth(&forms, request)
+        guard let best = forms.min(by: { $0.preference < $1.preference }) else { throw failure }
+        guard best.bytes.count <= 15 else { throw .tooLong }
+        return best.bytes
+    }
+
+    /// The prefixes alone, for a line that holds nothing else.
+    package static func encode(_ prefixes: RequestedPrefixes, mode: CodeMode) throws(EncodingFailure) -> [UInt8] {
+        var request = EncoderRequest(candidates: [], prefixes: prefixes, mode: mode)
+        request.prefixes.operandSize = nil
+        request.prefixes.addressSize = nil
+        var bytes = EncodingAttempt.legacyPrefixes(request, segment: prefixes.segment)
+        switch (prefixes.operandSize, mode) {
+        case (nil, _), (16, .bits16), (32, .bits32), (32, .bits64): break
+        case (64, .bits64): bytes.append(0x48)
+        case (16, _), (32, .bits16): bytes.append(0x66)
+        default: throw .prefix(.operandSize)
+        }
+        switch (prefixes.addressSize, mode) {
+        case (nil, _), (16, .bits16), (32, .bits32), (64, .bits64): break
+        case (16, .bits32), (32, .bits16), (32, .bits64): bytes.append(0x67)
+        default: throw .prefix(.addressSize)
+        }
+        return bytes
+    }
+
+    /// Operations whose memory operand has a size without being given one: that of the mode.
+    private static let defaultedOperations: Set<Operation> = [
+        .call, .jmp, .callFar, .jmpFar, .cvtsi2sd, .cvtsi2ss,
+    ]
+
+    /// Keeps one width of a memory operand that is written without a size.
+    private static func chooseMemoryWidth(
+        _ forms: inout [EncodedForm], _ request: EncoderRequest
+    ) throws(EncodingFailure) {
+        let widths = Set(forms.compactMap(\.unsizedMemoryWidth))
+        guard widths.count > 1 else { return }
+        let operand = request.operands.firstIndex { if case .memory = $0.kind { true } else { false } } ?? 0
+        // As `add [rax], byte 1` in NASM: the size of the immediate is that of the operation
+        let immediateSize = request.operands.lazy.compactMap { operand -> Int? in
+            if case .immediate = operand.kind { operand.modifiers.size } else { nil }
+        }.first
+        if let immediateSize, widths.contains(immediateSize) {
+            forms.removeAll { $0.unsizedMemoryWidth != immediateSize }
+            return
+        }
+        guard forms.allSatisfy({ defaultedOperations.contains($0.operation) }) else {
+            throw .sizeNotSpecified(operand: operand)
+        }
+        // Far pointers in 64-bit mode are taken as the longest, the rest by the size without prefix
+        let isFar = forms.contains { $0.operation == .callFar || $0.operation == .jmpFar }
+        if isFar && request.mode == .bits64 {
+            forms.removeAll { $0.unsizedMemoryWidth != widths.max() }
+        } else {
+            forms.removeAll { !$0.hasNaturalSize }
+        }
+    }
+}
+
+extension EncodingFailure {
+    /// How close to an encoding the attempt came: the closest failure is reported.
+    fileprivate var rank: Int {
+        switch self {
+        case .operandCount: 0
+        case .operandKinds: 1
+        case .mode: 2
+        case .sizeMismatch: 3
+        case .needs64BitMode: 4
+        case .sizeNotSpecified: 5
+        case .prefix: 6
+        case .address: 7
+        case .outOfRange: 8
+        case .jumpTooFar: 9
+        case .highByte: 10
+        case .notLockable: 11
+        case .tooLong: 12
+        }
+    }
+}
+
+/// One way of encoding that works.
+struct EncodedForm {
+    var bytes: [UInt8]
+    var operation: Operation
+    /// The width of a memory operand that is written without one, if the form has a width at all.
+    var unsizedMemoryWidth: Int?
+    /// True if the operand size is the one without prefixes.
+    var hasNaturalSize: Bool
+    /// True if an address was put into a field that extends its sign: other forms hold it in full.
+    var extendsAddress: Bool
+
+    var preference: (Int, Int) { (extendsAddress ? 1 : 0, bytes.count) }
+}
