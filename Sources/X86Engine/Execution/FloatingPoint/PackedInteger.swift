@@ -72,7 +72,9 @@ enum PackedInteger {
     }
 
     /// PAVGW.
-    static func averageWords(_ a: Vector, _ b: Vector) -> Vector { Vector(bits: (a | b).words &- ((a ^ b).words &>> 1)) }
+    static func averageWords(_ a: Vector, _ b: Vector) -> Vector {
+        Vector(bits: (a | b).words &- ((a ^ b).words &>> 1))
+    }
 
     // MARK: Multiplication
 
@@ -192,7 +194,8 @@ enum PackedInteger {
 
     /// PSIGNB, PSIGNW, PSIGND: negated where the second is negative, zero where it is zero.
     @inline(__always)
-    static func sign<Lanes: SIMD>(_ a: Lanes, _ b: Lanes) -> Vector where Lanes.Scalar: FixedWidthInteger & SignedInteger {
+    static func sign<Lanes: SIMD>(_ a: Lanes, _ b: Lanes) -> Vector
+    where Lanes.Scalar: FixedWidthInteger & SignedInteger {
         let zero = Lanes()
         return Vector(bits: a.replacing(with: zero &- a, where: b .< zero).replacing(with: zero, where: b .== zero))
     }

@@ -81,7 +81,7 @@ private struct StringComparison {
 extension Processor {
     /// PCMPESTRI and PCMPESTRM (`isExplicit`: lengths in EAX and EDX), PCMPISTRI and PCMPISTRM (up to a zero);
     /// the index goes to ECX, the mask to XMM0 (`givesMask`).
-    func compareStrings(
+    func comparePackedStrings(
         _ instruction: borrowing Instruction, isExplicit: Bool, givesMask: Bool
     ) throws(Fault) {
         try requireSSE()

@@ -49,6 +49,26 @@ extension Processor {
         try packedArithmetic(instruction) { operation(&$0, $1, $2, immediate) }
     }
 
+    /// ROUNDPS, and ROUNDSS, whose operand is 32 bits wide.
+    func roundSingles(_ instruction: borrowing Instruction) throws(Fault) {
+        let immediate = UInt8(truncatingIfNeeded: instruction.immediate)
+        if instruction.operands.0.width == 32 {
+            try scalar32(instruction) { $0.roundToIntegral32($2, immediate: immediate) }
+        } else {
+            try packed32(instruction) { $0.roundToIntegral32($2, immediate: immediate) }
+        }
+    }
+
+    /// ROUNDPD, and ROUNDSD, whose operand is 64 bits wide.
+    func roundDoubles(_ instruction: borrowing Instruction) throws(Fault) {
+        let immediate = UInt8(truncatingIfNeeded: instruction.immediate)
+        if instruction.operands.0.width == 64 {
+            try scalar64(instruction) { $0.roundToIntegral64($2, immediate: immediate) }
+        } else {
+            try packed64(instruction) { $0.roundToIntegral64($2, immediate: immediate) }
+        }
+    }
+
     // MARK: Conversions between general and XMM registers
 
     /// CVTSI2SS and CVTSI2SD.

@@ -25,6 +25,30 @@ extension SIMD2<UInt64> {
     @inline(__always) var signedDoublewords: SIMD4<Int32> { unsafeBitCast(self, to: SIMD4<Int32>.self) }
     @inline(__always) var signedQuadwords: SIMD2<Int64> { unsafeBitCast(self, to: SIMD2<Int64>.self) }
 
+    /// The lowest bytes, each widened with zeros or its sign as the lanes asked for are.
+    @inline(__always)
+    func extendedBytes<Lanes: SIMD>(to lanes: Lanes.Type) -> Lanes where Lanes.Scalar: FixedWidthInteger {
+        var result = Lanes()
+        for index in 0..<result.scalarCount {
+            result[index] =
+                Lanes.Scalar.isSigned
+                ? Lanes.Scalar(truncatingIfNeeded: signedBytes[index]) : Lanes.Scalar(truncatingIfNeeded: bytes[index])
+        }
+        return result
+    }
+
+    /// The lowest words, widened likewise.
+    @inline(__always)
+    func extendedWords<Lanes: SIMD>(to lanes: Lanes.Type) -> Lanes where Lanes.Scalar: FixedWidthInteger {
+        var result = Lanes()
+        for index in 0..<result.scalarCount {
+            result[index] =
+                Lanes.Scalar.isSigned
+                ? Lanes.Scalar(truncatingIfNeeded: signedWords[index]) : Lanes.Scalar(truncatingIfNeeded: words[index])
+        }
+        return result
+    }
+
     /// All 128 bits as one number.
     @inline(__always) var number: UInt128 { UInt128(self[1]) << 64 | UInt128(self[0]) }
 

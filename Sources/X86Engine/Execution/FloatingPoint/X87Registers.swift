@@ -87,7 +87,9 @@ extension X87State {
     var abridgedTagWord: UInt8 {
         get {
             var tags: UInt8 = 0
-            for place in 0..<8 where tagWord >> UInt16(truncatingIfNeeded: place &* 2) & 3 != 3 { tags |= 1 << UInt8(place) }
+            for place in 0..<8 where tagWord >> UInt16(truncatingIfNeeded: place &* 2) & 3 != 3 {
+                tags |= 1 << UInt8(place)
+            }
             return tags
         }
         set {
@@ -158,9 +160,8 @@ extension Processor {
             s.pointee.x87.statusWord & ~codes | environment.conditionCodes & codes | UInt16(environment.raised.rawValue)
         s.pointee.x87.instructionPointer = s.pointee.rip
         s.pointee.x87.instructionSelector = s.pointee.cs.selector
-        if instruction.operandCount > 0
-            && (instruction.operands.0.kind == .memory || instruction.operands.1.kind == .memory)
-        {
+        // Only the first operand of an x87 instruction can be memory.
+        if instruction.operands.0.kind == .memory {
             s.pointee.x87.dataPointer = effectiveAddress(instruction)
             s.pointee.x87.dataSelector = s.pointee.segment(instruction.memory.segment).selector
         }
