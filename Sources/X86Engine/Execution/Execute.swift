@@ -127,6 +127,77 @@ extension Processor {
             break
         case .clflush, .clflushopt, .clwb: try flushLine(instruction)
 
+        // Far control transfer and interrupts
+        case .jmpFar: try transferFar(instruction, isCall: false)
+        case .callFar: try transferFar(instruction, isCall: true)
+        case .retFar: try returnFar(instruction)
+        case .iret: try interruptReturn(instruction)
+        case .int: try softwareInterrupt(instruction)
+        case .int3: try softwareException(3, .softwareException)
+        case .into: if state.pointee.OF { try softwareException(4, .softwareException) }
+        case .int1: try softwareException(1, .privilegedSoftwareException)
+        case .syscall: try systemCall()
+        case .sysret: try systemReturn(instruction)
+        case .sysenter: try systemEnter()
+        case .sysexit: try systemExit(instruction)
+
+        // Segments and descriptor tables
+        case .lds: try loadFarPointer(instruction, .ds)
+        case .les: try loadFarPointer(instruction, .es)
+        case .lfs: try loadFarPointer(instruction, .fs)
+        case .lgs: try loadFarPointer(instruction, .gs)
+        case .lss: try loadFarPointer(instruction, .ss)
+        case .swapgs: try swapGS()
+        case .rdfsbase: try readSegmentBase(instruction, .fs)
+        case .rdgsbase: try readSegmentBase(instruction, .gs)
+        case .wrfsbase: try writeSegmentBase(instruction, .fs)
+        case .wrgsbase: try writeSegmentBase(instruction, .gs)
+        case .lgdt: try loadGDTR(instruction)
+        case .lidt: try loadIDTR(instruction)
+        case .sgdt: try storeTableRegister(instruction, state.pointee.gdtr)
+        case .sidt: try storeTableRegister(instruction, state.pointee.idtr)
+        case .lldt: try loadLDTR(instruction)
+        case .ltr: try loadTaskRegister(instruction)
+        case .sldt: try storeSelector(instruction, state.pointee.ldtr.selector)
+        case .str: try storeSelector(instruction, state.pointee.tr.selector)
+        case .arpl: try adjustRequestedPrivilegeLevel(instruction)
+        case .lar: try loadAccessRights(instruction, limit: false)
+        case .lsl: try loadAccessRights(instruction, limit: true)
+        case .verr: try verifySegment(instruction, write: false)
+        case .verw: try verifySegment(instruction, write: true)
+
+        // Flags of the system, control registers, processor control
+        case .pushf: try pushFlags(instruction)
+        case .popf: try popFlags(instruction)
+        case .cli: try clearInterruptFlag()
+        case .sti: try setInterruptFlag()
+        case .clac: try setAlignmentCheckFlag(false)
+        case .stac: try setAlignmentCheckFlag(true)
+        case .lmsw: try loadMachineStatus(instruction)
+        case .smsw: try storeMachineStatus(instruction)
+        case .clts: try clearTaskSwitched()
+        case .xgetbv: try readExtendedControlRegister()
+        case .xsetbv: try writeExtendedControlRegister()
+        case .in: try input(instruction)
+        case .out: try output(instruction)
+        case .hlt: try halt()
+        case .invd, .wbinvd, .wbnoinvd: try controlCaches()
+        case .invlpg: try invalidatePage(instruction)
+        case .invpcid: try invalidateProcessContext(instruction)
+        case .rdmsr: try readMSRInstruction()
+        case .wrmsr: try writeMSRInstruction()
+        case .rdtsc: try readTimeStampCounter()
+        case .rdtscp: try readTimeStampCounterAndProcessor()
+        case .rdpid: try readProcessorIdentifier(instruction)
+        case .rdpmc: try readPerformanceCounter()
+        case .cpuid: try identify()
+        case .rdrand, .rdseed: readRandomNumber(instruction)
+        case .vmcall, .vmmcall: try hypercall()
+        // No model has these (outside system-management mode RSM is invalid as well).
+        case .rsm, .monitor, .mwait, .vmclear, .vmlaunch, .vmresume, .vmptrld, .vmptrst, .vmread, .vmwrite, .vmxoff,
+            .vmxon, .vmfunc, .invept, .invvpid, .vmrun, .vmload, .vmsave, .stgi, .clgi, .skinit, .invlpga:
+            throw .invalidOpcode
+
         // State save areas
         case .fxsave: try fxsave(instruction)
         case .fxrstor: try fxrstor(instruction)
@@ -537,8 +608,6 @@ extension Processor {
             }
         case .roundps, .roundss: try roundSingles(instruction)
         case .roundpd, .roundsd: try roundDoubles(instruction)
-
-        default: throw .invalidOpcode
         }
     }
 }

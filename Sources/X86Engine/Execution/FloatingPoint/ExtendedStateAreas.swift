@@ -1,21 +1,20 @@
 import X86
 
-/// Bits of XCR0, XSTATE_BV and XCOMP_BV for the state components of this processor (SDM vol. 1 section 13.1).
-package enum StateComponents {
-    package static let x87: UInt64 = 1 << 0
-    package static let sse: UInt64 = 1 << 1
+/// Bits of XCR0, XSTATE_BV and XCOMP_BV for the state components of this processor (SDM volume 1 section 13.1).
+///
+/// None of them is the supervisor's, so IA32_XSS is zero.
+enum StateComponents {
+    static let x87: UInt64 = 1 << 0
+    static let sse: UInt64 = 1 << 1
     /// XCOMP_BV only: the area has the compacted format.
     static let compacted: UInt64 = 1 << 63
-    /// What XCR0 may enable.
-    package static let user: UInt64 = x87 | sse
-    /// What IA32_XSS may enable: no component is the supervisor's.
-    package static let supervisor: UInt64 = 0
-    /// The bytes of the largest area: legacy region and header; both components lie in the legacy region, so the
-    /// compacted format has the same size.
-    package static let areaSize = 576
+    /// The bytes of an area: legacy region and header.
+    ///
+    /// Both components lie in the legacy region, so the compacted format has the same size.
+    static let areaSize = 576
 }
 
-// The XSAVE feature set (SDM vol. 1 chapter 13). A component is in use (XINUSE) exactly if it differs from its initial
+// The XSAVE feature set (SDM volume 1 chapter 13). A component is in use (XINUSE) exactly if it differs from its initial
 // configuration, and counts as modified (XMODIFIED) always: the manuals allow both, and no hidden state remains.
 extension Processor {
     /// XSAVE and XSAVEOPT (`isOptimized`: components not in use are not written).
@@ -88,8 +87,8 @@ extension Processor {
         (state.pointee.rdx << 32 | state.pointee.rax & 0xFFFF_FFFF) & state.pointee.xcr0
     }
 
-    /// XINUSE, with the bit of SSE also for an MXCSR that is not the initial one (SDM vol. 1 sections 13.6 to 13.11).
-    private var componentsInUse: UInt64 {
+    /// XINUSE, with the bit of SSE also for an MXCSR that is not the initial one (SDM volume 1 sections 13.6 to 13.11).
+    var componentsInUse: UInt64 {
         var components: UInt64 = state.pointee.x87.isInitial ? 0 : StateComponents.x87
         var registers = Vector()
         for index in 0..<xmmCount { registers |= xmm[index] }
@@ -99,7 +98,7 @@ extension Processor {
         return components
     }
 
-    /// The checks of SDM vol. 1 sections 13.8 and 13.12; true for the compacted format.
+    /// The checks of SDM volume 1 sections 13.8 and 13.12; true for the compacted format.
     private func checkHeader(
         _ area: StateArea, _ available: UInt64, isSupervisor: Bool
     ) throws(Fault) -> Bool {
@@ -120,7 +119,7 @@ extension Processor {
 }
 
 extension X87State {
-    /// The initial configuration of the x87 component (SDM vol. 1 section 13.6): FNINIT and all registers zero.
+    /// The initial configuration of the x87 component (SDM volume 1 section 13.6): FNINIT and all registers zero.
     static var initial: X87State {
         var state = X87State()
         state.initialize()

@@ -1,6 +1,6 @@
 // What the packed-integer instructions compute, on 128 bits; MMX forms use the low half (see `VectorOperands.swift`).
 
-/// Results of packed-integer instructions (SDM vol. 1 sections 9.4, 11.4.1.4 and 12.5).
+/// Results of packed-integer instructions (SDM volume 1 sections 9.4, 11.4.1.4 and 12.5).
 enum PackedInteger {
     /// The low or high parts of products and the like: `operation` on each pair of 16-bit lanes.
     @inline(__always)

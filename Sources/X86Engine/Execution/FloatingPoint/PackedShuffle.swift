@@ -2,7 +2,7 @@ import X86
 
 // Packing, interleaving, shuffling, blending and widening.
 
-/// Results of instructions that move elements about (SDM vol. 1 sections 9.4.4, 11.4.1.3 and 12.10).
+/// Results of instructions that move elements about (SDM volume 1 sections 9.4.4, 11.4.1.3 and 12.10).
 enum PackedShuffle {
     // MARK: Packing with saturation: elements of the first operand, then of the second
 

@@ -1,6 +1,6 @@
 import X86
 
-/// What bits of the immediate of PCMPESTRI, PCMPESTRM, PCMPISTRI and PCMPISTRM ask for (SDM vol. 2 section 4.1).
+/// What bits of the immediate of PCMPESTRI, PCMPESTRM, PCMPISTRI and PCMPISTRM ask for (SDM volume 2 section 4.1).
 private struct StringComparison {
     let immediate: UInt8
 

@@ -7,7 +7,7 @@ struct StateArea {
     let hasWidePointers: Bool
 }
 
-// FXSAVE and FXRSTOR (SDM vol. 1 section 10.5), MXCSR.
+// FXSAVE and FXRSTOR (SDM volume 1 section 10.5), MXCSR.
 extension Processor {
     /// The bits of MXCSR that exist, as FXSAVE shows them in MXCSR_MASK.
     static let mxcsrMask: UInt32 = 0xFFFF
@@ -72,7 +72,7 @@ extension Processor {
     /// The number of XMM registers that instructions reach.
     var xmmCount: Int { state.pointee.mode.code == 64 ? 16 : 8 }
 
-    // MARK: Parts of the legacy region (SDM vol. 1 tables 10-2 and 10-3)
+    // MARK: Parts of the legacy region (SDM volume 1 tables 10-2 and 10-3)
 
     func saveX87(_ area: StateArea) throws(Fault) {
         let x87 = state.pointee.x87

@@ -124,7 +124,7 @@ extension Processor {
     // MARK: Floating point
 
     /// Ends an instruction: its flags go to MXCSR, and an unmasked exception becomes #XM, or #UD without
-    /// CR4.OSXMMEXCPT (SDM vol. 1 section 11.5.3).
+    /// CR4.OSXMMEXCPT (SDM volume 1 section 11.5.3).
     @inline(__always)
     func retire(_ environment: inout SSEEnvironment) throws(Fault) {
         let isComplete = environment.retire()

@@ -31,14 +31,14 @@ extension Processor {
     @inline(__always)
     func mmx(_ register: Register) -> UInt64 { state.pointee.x87.significands[register.mmxNumber] }
 
-    /// Writes an MMX register; sign and exponent become ones (SDM vol. 1 section 9.6.2).
+    /// Writes an MMX register; sign and exponent become ones (SDM volume 1 section 9.6.2).
     @inline(__always)
     func setMMX(_ register: Register, _ value: UInt64) {
         state.pointee.x87.significands[register.mmxNumber] = value
         state.pointee.x87.signsAndExponents[register.mmxNumber] = 0xFFFF
     }
 
-    /// #UD without CR4.OSFXSR or with CR0.EM, then #NM with CR0.TS (SDM vol. 3 table 14-1).
+    /// #UD without CR4.OSFXSR or with CR0.EM, then #NM with CR0.TS (SDM volume 3 table 14-1).
     @inline(__always)
     func requireSSE() throws(Fault) {
         let s = state
@@ -47,7 +47,7 @@ extension Processor {
         }
     }
 
-    /// #UD with CR0.EM, #NM with CR0.TS, then the pending x87 exception (SDM vol. 3 section 13.1).
+    /// #UD with CR0.EM, #NM with CR0.TS, then the pending x87 exception (SDM volume 3 section 13.1).
     @inline(__always)
     func requireMMX() throws(Fault) {
         if state.pointee.cr0 & (CR0.EM | CR0.TS) != 0 {

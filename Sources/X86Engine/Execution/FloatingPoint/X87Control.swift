@@ -1,6 +1,6 @@
 import X86
 
-// x87 control instructions (SDM vol. 1 section 8.1.8 lists them): they leave the pointers alone, and those without
+// x87 control instructions (SDM volume 1 section 8.1.8 lists them): they leave the pointers alone, and those without
 // a wait do not report pending exceptions. EMMS is here because it writes the tag word.
 
 extension Processor {
@@ -130,7 +130,7 @@ extension Processor {
     /// Whether the pointers are stored as linear addresses: in real-address and virtual-8086 mode.
     private var usesLinearPointers: Bool { state.pointee.cr0 & CR0.PE == 0 || state.pointee.VM }
 
-    /// One of the four formats of SDM vol. 1 figures 8-9 to 8-12; gives its size.
+    /// One of the four formats of SDM volume 1 figures 8-9 to 8-12; gives its size.
     private func storeEnvironment(_ image: inout X87Image, isWide: Bool) -> Int {
         let x87 = state.pointee.x87
         var code = x87.instructionPointer

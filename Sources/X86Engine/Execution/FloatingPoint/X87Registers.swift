@@ -1,6 +1,6 @@
 import X86
 
-/// Bits of the x87 status word (SDM vol. 1 section 8.1.3); bits 5:0 are those of `FloatingPointExceptions`.
+/// Bits of the x87 status word (SDM volume 1 section 8.1.3); bits 5:0 are those of `FloatingPointExceptions`.
 enum X87Status {
     static let stackFault: UInt16 = 1 << 6
     /// ES: an exception flag is set whose mask is clear.
@@ -72,7 +72,7 @@ extension X87State {
         statusWord = pending ? statusWord | summary : statusWord & ~summary
     }
 
-    /// The tag word as FNSTENV stores it: what registers in use hold is found by looking (SDM vol. 1 section 8.1.7).
+    /// The tag word as FNSTENV stores it: what registers in use hold is found by looking (SDM volume 1 section 8.1.7).
     var fullTagWord: UInt16 {
         var tags: UInt16 = 0
         for place in 0..<8 {
@@ -83,7 +83,7 @@ extension X87State {
         return tags
     }
 
-    /// The tag word as FXSAVE stores it: a bit for each physical register in use (SDM vol. 1 table 10-2).
+    /// The tag word as FXSAVE stores it: a bit for each physical register in use (SDM volume 1 table 10-2).
     var abridgedTagWord: UInt8 {
         get {
             var tags: UInt8 = 0
@@ -121,7 +121,7 @@ extension X87State {
 
 // Which of the implementation's choices hold here: FDP and FDS are kept for every non-control instruction with a
 // memory operand and FCS and FDS are not deprecated (CPUID.(7,0):EBX bits 6 and 13 are clear); FOP is kept for
-// instructions with an unmasked exception only (SDM vol. 1 section 8.1.9.1).
+// instructions with an unmasked exception only (SDM volume 1 section 8.1.9.1).
 extension Processor {
     /// #NM with CR0.EM or CR0.TS, then the pending exception: what every waiting x87 instruction does first.
     @inline(__always)
@@ -138,7 +138,7 @@ extension Processor {
 
     /// #MF for an unmasked exception of an earlier instruction.
     ///
-    /// With CR0.NE clear FERR# has reported it and execution goes on as with IGNNE# asserted (SDM vol. 3 section 2.5).
+    /// With CR0.NE clear FERR# has reported it and execution goes on as with IGNNE# asserted (SDM volume 3 section 2.5).
     @inline(__always)
     func reportPendingX87Exception() throws(Fault) {
         if state.pointee.x87.statusWord & X87Status.errorSummary != 0 && state.pointee.cr0 & CR0.NE != 0 {

@@ -1,6 +1,6 @@
 import X86
 
-// x87 loads, stores, constants and moves among the registers (SDM vol. 1 sections 8.3.3 and 8.3.4).
+// x87 loads, stores, constants and moves among the registers (SDM volume 1 sections 8.3.3 and 8.3.4).
 
 extension Processor {
     /// The 10 bytes of a memory operand.
