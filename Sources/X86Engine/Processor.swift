@@ -74,6 +74,9 @@ struct ControlState {
     /// The link through which the last block was left, to be set once its target is known.
     var link: UnsafeMutablePointer<BlockLinks>?
     var linkIsTaken = false
+    /// The faults of the last delivery that failed.
+    var faultChain: [FaultRecord] = []
+    var transitions = TransitionCounters()
     /// Addresses (RIP) before which `.execute` is reported.
     var watchedAddresses: Set<UInt64> = []
     /// The guest time at which the address was last reported, so that going on from a stop does not report it again.

@@ -146,7 +146,7 @@ extension Processor {
             }
             s.pointee.rip = s.pointee.nextRIP
             s.pointee.time &+= 1
-            if singleStep { s.pointee.pendingDebug |= DR6.BS }
+            if singleStep && isSingleStepped(instruction) { s.pointee.pendingDebug |= DR6.BS }
         } catch {
             s.pointee.interruptShadow = shadow
             deliver(error)
