@@ -12,7 +12,7 @@ extension Instruction {
 
     private static let conditionStems: [Operation: String] = [.jcc: "j", .setcc: "set", .cmovcc: "cmov"]
     private static let renamed: [Operation: String] = [
-        .callFar: "call", .jmpFar: "jmp", .retFar: "retf", .xlat: "xlatb",
+        .callFar: "call", .jmpFar: "jmp", .retFar: "retf", .xlat: "xlatb", .fnsetpm: "fsetpm",
     ]
     private static let sizedByElement: Set<Operation> = [.movs, .cmps, .scas, .lods, .stos, .ins, .outs]
     private static let sizedByOperandSize: Set<Operation> = [.pushf, .popf, .pusha, .popa, .iret, .retFar]

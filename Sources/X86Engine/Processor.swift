@@ -38,6 +38,7 @@ package final class Processor {
     deinit {
         memory.detach(self)
         state.deallocate()
+        control.deinitialize(count: 1)
         control.deallocate()
     }
 
@@ -45,6 +46,17 @@ package final class Processor {
     package var watched: EventKinds {
         get { control.pointee.watched }
         set { control.pointee.watched = newValue }
+    }
+
+    /// The addresses (RIP) before whose instruction `.execute` is reported.
+    package var watchedAddresses: Set<UInt64> {
+        get { control.pointee.watchedAddresses }
+        set {
+            guard newValue != control.pointee.watchedAddresses else { return }
+            control.pointee.watchedAddresses = newValue
+            control.pointee.blocksAreStale = true
+            leaveBlockAfterThisInstruction()
+        }
     }
 }
 
@@ -62,4 +74,13 @@ struct ControlState {
     /// The link through which the last block was left, to be set once its target is known.
     var link: UnsafeMutablePointer<BlockLinks>?
     var linkIsTaken = false
+    /// The faults of the last delivery that failed.
+    var faultChain: [FaultRecord] = []
+    var transitions = TransitionCounters()
+    /// Addresses (RIP) before which `.execute` is reported.
+    var watchedAddresses: Set<UInt64> = []
+    /// The guest time at which the address was last reported, so that going on from a stop does not report it again.
+    var reportedTime = UInt64.max
+    /// Cached blocks no longer fit what is watched.
+    var blocksAreStale = false
 }

@@ -43,6 +43,12 @@ struct ByteStrings {
             default: bytes += vex(choice >> 16)
             }
         }
+        return filled(bytes)
+    }
+
+    /// The bytes, made fifteen with noise.
+    mutating func filled(_ start: [UInt8]) -> [UInt8] {
+        var bytes = start
         while bytes.count < 15 {
             var word = generator.next()
             for _ in 0..<8 {
@@ -51,6 +57,29 @@ struct ByteStrings {
             }
         }
         return Array(bytes[..<15])
+    }
+
+    /// The legacy opcode maps.
+    static let legacyEscapes: [[UInt8]] = [[], [0x0F], [0x0F, 0x38], [0x0F, 0x3A]]
+
+    /// VEX with each map that has general-purpose instructions, each mandatory prefix, W, L, and both without and with
+    /// a register in vvvv and high bits of registers.
+    static func vexEscapes(mode: CodeMode) -> [[UInt8]] {
+        (0..<128).map { number in
+            func bit(_ position: Int, _ value: UInt8) -> UInt8 { number >> position & 1 != 0 ? value : 0 }
+            let high: UInt8 = mode == .bits64 ? 0x20 | bit(0, 0xC0) : 0xC0 | bit(0, 0x20)
+            let map = 2 | bit(1, 1)
+            return [0xC4, high | map, 0x28 | bit(2, 0x50) | bit(3, 0x80) | bit(4, 4) | UInt8(number >> 5)]
+        }
+    }
+
+    /// None, one and two legacy prefixes in every order, and in 64-bit mode these with REX prefixes.
+    static func prefixCombinations(mode: CodeMode) -> [[UInt8]] {
+        let single: [UInt8] = [0x66, 0x67, 0xF0, 0xF2, 0xF3, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65]
+        let legacy = [[]] + single.map { [$0] } + single.flatMap { first in single.map { [first, $0] } }
+        guard mode == .bits64 else { return legacy }
+        let rex: [[UInt8]] = [[0x40], [0x41], [0x42], [0x44], [0x48], [0x4F]]
+        return legacy + rex.flatMap { rex in ([[]] + single.map { [$0] }).map { $0 + rex } }
     }
 
     /// A VEX prefix, mostly of the maps and opcodes that general-purpose instructions have.

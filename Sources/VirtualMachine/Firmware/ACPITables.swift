@@ -93,7 +93,7 @@ package struct ACPITables: Equatable, Sendable {
         static let writeBackInvalidates: UInt32 = 1 << 0
         static let haltSavesPower: UInt32 = 1 << 2
         static let noFixedSleepButton: UInt32 = 1 << 5
-        static let noFixedClockWake: UInt32 = 1 << 6
+        static let timerHas32Bits: UInt32 = 1 << 8
         static let resetRegister: UInt32 = 1 << 10
         static let usePlatformClock: UInt32 = 1 << 15
     }
@@ -107,34 +107,37 @@ package struct ACPITables: Equatable, Sendable {
 
     /// The FADT behind its header; offsets in the comments count from the table's start, as in table 5.9.
     private static func fixedDescription(facs: UInt64, dsdt: UInt64) -> [UInt8] {
-        typealias Resources = PlatformResources
+        let power = PlatformResources.powerManagement
         var bytes = [UInt8](repeating: 0, count: 276)
         bytes.put(UInt32(truncatingIfNeeded: facs), at: 36)
         bytes.put(UInt32(truncatingIfNeeded: dsdt), at: 40)
         bytes.put(UInt8(1), at: 45)  // preferred profile: desktop
-        bytes.put(UInt16(Resources.systemControlInterrupt), at: 46)
-        // SMI_CMD at 48 is 0: the machine is always in ACPI mode.
-        bytes.put(UInt32(Resources.powerManagementEvent), at: 56)
-        bytes.put(UInt32(Resources.powerManagementControl), at: 64)
-        bytes.put(UInt32(Resources.powerManagementTimer), at: 76)
+        bytes.put(UInt16(truncatingIfNeeded: power.interrupt), at: 46)
+        bytes.put(UInt32(power.smiCommand.rawValue), at: 48)
+        bytes.put(power.acpiEnable, at: 52)
+        bytes.put(power.acpiDisable, at: 53)
+        bytes.put(UInt32(power.eventBlock.rawValue), at: 56)
+        bytes.put(UInt32(power.controlBlock.rawValue), at: 64)
+        bytes.put(UInt32(power.timerBlock.rawValue), at: 76)
         bytes.put(UInt8(4), at: 88)  // PM1_EVT_LEN
         bytes.put(UInt8(2), at: 89)  // PM1_CNT_LEN
         bytes.put(UInt8(4), at: 91)  // PM_TMR_LEN
         bytes.put(UInt16(0xFFFF), at: 96)  // P_LVL2_LAT: no C2
         bytes.put(UInt16(0xFFFF), at: 98)  // P_LVL3_LAT: no C3
-        bytes.put(Resources.centuryRegister, at: 108)
+        bytes.put(PlatformResources.centuryRegister, at: 108)
         bytes.put(BootFlag.legacyDevices | BootFlag.keyboardController | BootFlag.noVGA, at: 109)
-        // The power button is fixed hardware (its flag is clear), the timer has 24 bits (TMR_VAL_EXT is clear).
+        // The power button and the calendar's alarm are fixed hardware: their flags are clear.
+        let timer = power.timerIs32Bit ? FixedFlag.timerHas32Bits : 0
         bytes.put(
             FixedFlag.writeBackInvalidates | FixedFlag.haltSavesPower | FixedFlag.noFixedSleepButton
-                | FixedFlag.noFixedClockWake | FixedFlag.resetRegister | FixedFlag.usePlatformClock, at: 112)
-        bytes.replaceSubrange(116..<128, with: port(Resources.resetPort, bits: 8, accessSize: 1))
-        bytes.put(Resources.resetValue, at: 128)
+                | FixedFlag.resetRegister | FixedFlag.usePlatformClock | timer, at: 112)
+        bytes.replaceSubrange(116..<128, with: port(PlatformResources.resetPort, bits: 8, accessSize: 1))
+        bytes.put(PlatformResources.resetValue, at: 128)
         // X_FIRMWARE_CTRL at 132 stays 0: of two FACS addresses a guest would have to choose one.
         bytes.put(dsdt, at: 140)
-        bytes.replaceSubrange(148..<160, with: port(Resources.powerManagementEvent, bits: 32, accessSize: 2))
-        bytes.replaceSubrange(172..<184, with: port(Resources.powerManagementControl, bits: 16, accessSize: 2))
-        bytes.replaceSubrange(208..<220, with: port(Resources.powerManagementTimer, bits: 32, accessSize: 3))
+        bytes.replaceSubrange(148..<160, with: port(power.eventBlock.rawValue, bits: 32, accessSize: 2))
+        bytes.replaceSubrange(172..<184, with: port(power.controlBlock.rawValue, bits: 16, accessSize: 2))
+        bytes.replaceSubrange(208..<220, with: port(power.timerBlock.rawValue, bits: 32, accessSize: 3))
         return Array(bytes[36...])
     }
 
@@ -152,7 +155,7 @@ package struct ACPITables: Equatable, Sendable {
         bytes.append(littleEndian: UInt32(0))  // its first global system interrupt
         bytes += sourceOverride(irq: 0, input: PlatformResources.timerInput, flags: 0)
         // Active high, level-triggered.
-        let sci = PlatformResources.systemControlInterrupt
+        let sci = UInt8(truncatingIfNeeded: PlatformResources.powerManagement.interrupt)
         bytes += sourceOverride(irq: sci, input: UInt32(sci), flags: 0xD)
         bytes += [4, 6, 0xFF, 0, 0, 1]  // NMI at LINT1 of all processors
         return bytes

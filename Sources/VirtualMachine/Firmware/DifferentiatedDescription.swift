@@ -2,7 +2,7 @@
 enum DifferentiatedDescription {
     /// The AML behind the table's header.
     static func definition(processorCount: Int) -> [UInt8] {
-        let softOff = AML.integer(UInt64(PlatformResources.softOffType))
+        let softOff = AML.integer(UInt64(PlatformResources.powerManagement.softOffType))
         let terms = [
             AML.name("\\_S5", AML.package([softOff, softOff, AML.integer(0), AML.integer(0)])),
             // The guest tells which interrupt controllers it uses: 0 the 8259A pair, 1 the I/O APIC (section 5.8.1).
@@ -62,7 +62,8 @@ enum DifferentiatedDescription {
     }
 
     private static var legacyDevices: [[UInt8]] {
-        [
+        let powerManagement = PlatformResources.powerManagement
+        return [
             legacy("PIC", "PNP0000", [AML.ports(0x20, count: 2), AML.ports(0xA0, count: 2), AML.interrupt(2)]),
             legacy("TIMR", "PNP0100", [AML.ports(0x40, count: 4), AML.interrupt(0)]),
             legacy(
@@ -79,12 +80,12 @@ enum DifferentiatedDescription {
                 "COM1", "PNP0501",
                 [AML.ports(PlatformResources.serialPort, count: 8), AML.interrupt(PlatformResources.serialIRQ)],
                 identifier: 1),
-            // What no other device claims: power management, port 0x92 and the ELCRs.
+            // What no other device claims: port 0x92, the SMI command port, the ELCRs and power management.
             legacy(
                 "MBRD", "PNP0C02",
                 [
-                    AML.ports(PlatformResources.powerManagementEvent, count: 0x10), AML.ports(0x92, count: 1),
-                    AML.ports(0x4D0, count: 2),
+                    AML.ports(0x92, count: 1), AML.ports(powerManagement.smiCommand.rawValue, count: 2),
+                    AML.ports(0x4D0, count: 2), AML.ports(powerManagement.eventBlock.rawValue, count: 0x10),
                 ]),
         ]
     }
@@ -104,7 +105,7 @@ enum DifferentiatedDescription {
             [
                 AML.name("_HID", AML.eisaID("PNP0103")),
                 AML.name("_UID", AML.integer(0)),
-                AML.name("_CRS", AML.resources([AML.memory(PlatformResources.hpet, size: 0x400)])),
+                AML.name("_CRS", AML.resources([AML.memory(PlatformResources.hpet, size: PlatformResources.hpetSize)])),
             ])
     }
 }

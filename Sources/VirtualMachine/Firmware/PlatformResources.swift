@@ -1,31 +1,24 @@
-/// The ports, addresses and interrupts that the firmware tables tell the guest; the devices answer at the same ones.
+import PCDevices
+
+/// The ports, addresses and interrupts that the firmware tables tell the guest: the devices' own, and how they are wired.
 package enum PlatformResources {
     // MARK: Power management (ACPI 6.4 section 4.8)
 
-    /// PM1a status and enable, two words.
-    package static let powerManagementEvent: UInt16 = 0x600
-    /// PM1a control, a word.
-    package static let powerManagementControl: UInt16 = 0x604
-    /// The 24-bit timer of 3.579545 MHz, a doubleword.
-    package static let powerManagementTimer: UInt16 = 0x608
-    /// SLP_TYP of soft off.
-    package static let softOffType: UInt8 = 0
+    package static let powerManagement = ACPIPowerManagement.Layout()
     package static let resetPort: UInt16 = 0xCF9
     /// A hard reset: RST_CPU with SYS_RST.
     package static let resetValue: UInt8 = 0x06
-    /// The system control interrupt: level-triggered, active high.
-    package static let systemControlInterrupt: UInt8 = 9
 
     // MARK: Interrupt controllers and timers
 
-    package static let localAPIC: UInt32 = 0xFEE0_0000
-    package static let ioAPIC: UInt32 = 0xFEC0_0000
+    package static let localAPIC = UInt32(truncatingIfNeeded: LocalAPIC.defaultBase)
+    package static let ioAPIC = UInt32(truncatingIfNeeded: IOAPIC.base.rawValue)
     package static let ioAPICID: UInt8 = 0
     /// The I/O APIC input that the 8254's IRQ 0 is wired to.
     package static let timerInput: UInt32 = 2
-    package static let hpet: UInt32 = 0xFED0_0000
-    /// The low half of the HPET's capabilities: vendor 0x8086, legacy replacement, 64 bits, three timers, revision 1.
-    package static let hpetIdentity: UInt32 = 0x8086_A201
+    package static let hpet = UInt32(truncatingIfNeeded: HPET.range.lowerBound.rawValue)
+    package static let hpetSize: UInt32 = 0x400
+    package static let hpetIdentity = HPET.blockIdentifier
 
     // MARK: PCI
 

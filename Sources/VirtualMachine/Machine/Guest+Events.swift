@@ -29,6 +29,9 @@ public struct EventFilter: Sendable {
         EventFilter(.exception, numbers: vector.map { UInt64($0)...UInt64($0) })
     }
 
+    /// Before the instruction at a linear address.
+    public static func exec(_ address: UInt64) -> EventFilter { EventFilter(.exec, numbers: address...address) }
+
     func accepts(_ event: GuestEvent) -> Bool {
         guard event.kind == kind else { return false }
         if let from, event.from != from { return false }
@@ -43,7 +46,7 @@ extension GuestEvent {
     var number: UInt64 {
         switch kind {
         case .exception, .interrupt: UInt64(vector ?? 0)
-        case .io, .msr, .cr: address ?? 0
+        case .io, .msr, .cr, .exec: address ?? 0
         case .syscall, .hypercall: value ?? 0
         case .transition, .halt, .cpuid, .console, .reset: value ?? 0
         }
@@ -96,6 +99,11 @@ final class HandlerTable {
         return verdict
     }
 
+    /// The addresses whose execution is waited for.
+    var watchedAddresses: Set<UInt64> {
+        Set(entries.compactMap { $0.filter.kind == .exec ? $0.filter.numbers?.lowerBound : nil })
+    }
+
     /// The kinds that the processor must report.
     var kinds: EventKinds {
         entries.reduce(into: []) { $0.insert($1.filter.kind.processorKinds) }
@@ -115,6 +123,7 @@ extension GuestEvent.Kind {
         case .hypercall: .hypercall
         case .halt: .halt
         case .cpuid: .cpuid
+        case .exec: .execute
         case .console, .reset: []
         }
     }
@@ -139,6 +148,7 @@ extension Guest {
         var kinds = handlers.kinds
         if transitions.isRecording { kinds.insert(.transition) }
         processor.watched = kinds
+        processor.watchedAddresses = handlers.watchedAddresses
         platform.observer = kinds.isEmpty ? nil : { [weak self] in self?.observe($0) ?? .proceed }
     }
 
@@ -191,7 +201,10 @@ extension Guest {
         case .cpuid(let leaf, _):
             seen = makeEvent(.cpuid)
             seen.value = UInt64(leaf)
-        case .execute, .memory, .instruction: return .proceed
+        case .execute(let address):
+            seen = makeEvent(.exec)
+            seen.address = address
+        case .memory, .instruction: return .proceed
         }
         switch handlers.dispatch(seen) {
         case .proceed: return .proceed

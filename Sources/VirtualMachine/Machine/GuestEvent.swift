@@ -18,7 +18,7 @@ public enum Level: Int, Sendable, Comparable, CaseIterable, CustomStringConverti
 public struct GuestEvent: Equatable, Sendable {
     /// What kinds of event there are.
     public enum Kind: String, Sendable, CaseIterable {
-        case transition, exception, interrupt, io, msr, cr, syscall, hypercall, halt, cpuid, console, reset
+        case transition, exception, interrupt, io, msr, cr, syscall, hypercall, halt, cpuid, exec, console, reset
     }
 
     public var kind: Kind

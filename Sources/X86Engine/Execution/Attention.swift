@@ -31,6 +31,8 @@ extension Processor {
 
     /// Drops the blocks made from changed bytes, and leaves the running one in case it is among them.
     func codeChanged(page: Int, offset: Int, count: Int) {
-        if blocks.invalidate(page: page, offset: offset, count: count) { leaveBlockAfterThisInstruction() }
+        // First, while the current operation still has its code: invalidation marks a block by its first one.
+        leaveBlockAfterThisInstruction()
+        blocks.invalidate(page: page, offset: offset, count: count)
     }
 }

@@ -15,6 +15,8 @@ struct Block {
     var mode: ExecutionMode
     /// For the stand-in that lists a crossing block under its second page: the block itself.
     var primary: UnsafeMutablePointer<Block>?
+    /// Begins at a watched address: entered by the dispatcher only, which reports it.
+    var isWatched = false
     /// How many instructions it holds.
     var count: UInt32
     /// RAM page of the first byte.

@@ -27,7 +27,13 @@ extension Processor {
         var ended = false
         var secondHost: UInt64 = 0
         var second = -1
+        let watched = control.pointee.watchedAddresses
         while count < limit && !ended {
+            if count > 0 && !watched.isEmpty && watched.contains(rip) {
+                ended = true
+                operations[count] = .fallThrough(to: rip, position: count)
+                continue
+            }
             let bytes = UnsafeRawBufferPointer(start: page + offset, count: min(15, 4096 - offset))
             var instruction: Instruction
             switch Decoder.decode(bytes, mode: state.pointee.mode.codeMode) {
@@ -37,8 +43,7 @@ extension Processor {
                 if count > 0 {
                     // The next block begins here and raises what is to be raised.
                     ended = true
-                    operations[count] = MicroOperation(.fallThrough, length: 0, position: UInt8(count), nextRIP: rip)
-                    operations[count].immediate = rip
+                    operations[count] = .fallThrough(to: rip, position: count)
                     continue
                 }
                 instruction = try fetchInstruction()
@@ -52,8 +57,7 @@ extension Processor {
             if let failure = unavailable(&instruction) {
                 if count == 0 { throw failure }
                 ended = true
-                operations[count] = MicroOperation(.fallThrough, length: 0, position: UInt8(count), nextRIP: rip)
-                operations[count].immediate = rip
+                operations[count] = .fallThrough(to: rip, position: count)
                 continue
             }
             let next =
@@ -94,7 +98,8 @@ extension Processor {
         block.initialize(
             to: Block(
                 rip: state.pointee.rip, linear: position.linear, host: position.host, secondHost: secondHost,
-                operations: operations, nextOnPage: nil, mode: state.pointee.mode, primary: nil, count: UInt32(count),
+                operations: operations, nextOnPage: nil, mode: state.pointee.mode, primary: nil,
+                isWatched: !watched.isEmpty && watched.contains(state.pointee.rip), count: UInt32(count),
                 page: Int32(truncatingIfNeeded: position.page), byteCount: UInt32(byteCount)))
         if !keep {
             // Listed, so that writes to its own code end it, but never to be found again.
@@ -138,6 +143,15 @@ struct CodePosition {
     var linear: UInt64
     var host: UInt64
     var page: Int
+}
+
+extension MicroOperation {
+    /// Ends a block before the instruction at `rip`.
+    fileprivate static func fallThrough(to rip: UInt64, position: Int) -> MicroOperation {
+        var operation = MicroOperation(.fallThrough, length: 0, position: UInt8(position), nextRIP: rip)
+        operation.immediate = rip
+        return operation
+    }
 }
 
 extension Instruction {

@@ -88,9 +88,9 @@ final class BlockCache {
         if mark <= used { used = mark }
     }
 
-    /// Makes a block the first to be found at its address; those that cross pages need the dispatcher's check.
+    /// Makes a block the first to be found at its address, unless each entry needs the dispatcher.
     func remember(_ block: UnsafeMutablePointer<Block>) {
-        if block.pointee.secondHost == 0 { jumpCache[Self.slot(block.pointee.rip)] = block }
+        if block.pointee.secondHost == 0 && !block.pointee.isWatched { jumpCache[Self.slot(block.pointee.rip)] = block }
     }
 
     /// Finds a valid block by address, mode and memory.
@@ -112,9 +112,8 @@ final class BlockCache {
     /// Whether blocks were made from a page.
     func hasBlocks(onPage page: Int) -> Bool { heads[page] != nil }
 
-    /// Makes the blocks that hold any of the changed bytes of a page unreachable; true if there were any.
-    func invalidate(page: Int, offset: Int, count: Int) -> Bool {
-        var any = false
+    /// Makes the blocks that hold any of the changed bytes of a page unreachable.
+    func invalidate(page: Int, offset: Int, count: Int) {
         var previous: UnsafeMutablePointer<Block>?
         var candidate = heads[page]
         let base = UInt64(UInt(bitPattern: memory.pointer(toPage: page)))
@@ -122,7 +121,6 @@ final class BlockCache {
             candidate = block.pointee.nextOnPage
             let start = Int(truncatingIfNeeded: block.pointee.host &- base)
             if offset < start + Int(block.pointee.byteCount) && offset + count > start {
-                any = true
                 // Blocks that link here come to the dispatcher at once.
                 block.pointee.operations.pointee.code = .leave
                 disable(block)
@@ -132,7 +130,6 @@ final class BlockCache {
                 previous = block
             }
         }
-        return any
     }
 
     /// Makes a block match no address.

@@ -65,6 +65,8 @@ extension Processor {
 
     /// The physical address of code, by the soft TLB where it knows.
     func translateForFetch(_ linear: UInt64) throws(Fault) -> UInt64 {
-        try translateAndFill(linear, .execute)
+        let line = state.pointee.tlb[Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)]
+        if line.executeTag == linear & ~0xFFF { return memory.physicalAddress(ofHost: linear &+ line.addend) }
+        return try translateAndFill(linear, .execute)
     }
 }

@@ -20,7 +20,7 @@ extension Processor {
         let s = state
         while true {
             restorePatch()
-            let link = control.pointee.link
+            var link = control.pointee.link
             control.pointee.link = nil
             s.pointee.limit = s.pointee.deadline
             if control.pointee.hasFault {
@@ -28,11 +28,17 @@ extension Processor {
                 deliver(control.pointee.pendingFault)
                 continue
             }
+            if control.pointee.blocksAreStale {
+                control.pointee.blocksAreStale = false
+                link = nil
+                blocks.removeAll()
+            }
             if needsService {
                 if let result = serviceBoundary() { return result }
                 continue
             }
             if s.pointee.time >= s.pointee.deadline { return .deadline }
+            if !control.pointee.watchedAddresses.isEmpty, reportWatchedAddress() { continue }
             guard blocks.enabled, s.pointee.mode.isFlat, !mustSingleStep else {
                 executeOne()
                 continue
@@ -57,6 +63,22 @@ extension Processor {
             } catch {
                 deliver(error)
             }
+        }
+    }
+
+    /// Reports the next instruction if its address is watched; true if the watcher wants attention first.
+    private func reportWatchedAddress() -> Bool {
+        let s = state
+        guard s.pointee.time != control.pointee.reportedTime,
+            control.pointee.watchedAddresses.contains(s.pointee.rip)
+        else { return false }
+        control.pointee.reportedTime = s.pointee.time
+        switch environment.intercept(.execute(address: s.pointee.rip)) {
+        case .inject(let fault):
+            deliver(fault)
+            return true
+        case .proceed, .skip, .reply:
+            return s.pointee.signals & Signal.stop != 0
         }
     }
 
@@ -124,7 +146,7 @@ extension Processor {
             }
             s.pointee.rip = s.pointee.nextRIP
             s.pointee.time &+= 1
-            if singleStep { s.pointee.pendingDebug |= DR6.BS }
+            if singleStep && isSingleStepped(instruction) { s.pointee.pendingDebug |= DR6.BS }
         } catch {
             s.pointee.interruptShadow = shadow
             deliver(error)

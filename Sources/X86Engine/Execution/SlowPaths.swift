@@ -160,7 +160,9 @@ extension Processor {
 
     /// Links a block to one of the same page.
     func link(_ links: UnsafeMutablePointer<BlockLinks>, taken: Bool, to block: UnsafeMutablePointer<Block>) {
-        guard block.pointee.linear & ~0xFFF == links.pointee.page, block.pointee.secondHost == 0 else { return }
+        guard block.pointee.linear & ~0xFFF == links.pointee.page, block.pointee.secondHost == 0,
+            !block.pointee.isWatched
+        else { return }
         if taken { links.pointee.taken = block } else { links.pointee.next = block }
     }
 }

@@ -2,9 +2,10 @@
 // bytes, fast writes to flagged pages are withheld, and the slow path drops what a write makes stale.
 
 extension PhysicalMemory {
-    func attach(_ processor: Processor) { processors.append(Unowned(processor: processor)) }
+    func attach(_ processor: Processor) { processors.append(AttachedProcessor(processor)) }
 
-    func detach(_ processor: Processor) { processors.removeAll { $0.processor === processor } }
+    func detach(_ processor: Processor) { let leaving = AttachedProcessor(processor)
+        processors.removeAll { $0 == leaving } }
 
     /// Flags a page whose entries translations are made from.
     func markPagingStructure(_ page: Int) {
@@ -65,7 +66,14 @@ extension PhysicalMemory {
     }
 }
 
-/// A processor that memory knows without keeping it alive.
-struct Unowned {
-    unowned let processor: Processor
+/// A processor that memory knows without keeping it alive; it detaches itself before it goes.
+struct AttachedProcessor: Equatable {
+    private let reference: UnsafeMutableRawPointer
+
+    init(_ processor: Processor) { reference = Unmanaged.passUnretained(processor).toOpaque() }
+
+    var processor: Processor {
+        // SAFETY: a processor detaches in its `deinit`, so the reference is to a living object.
+        Unmanaged<Processor>.fromOpaque(reference).takeUnretainedValue()
+    }
 }

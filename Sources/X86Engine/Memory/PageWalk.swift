@@ -9,6 +9,8 @@ package enum AccessPrivilege: UInt8, Sendable {
     case current
     /// Implicit supervisor access to a system structure, whatever the CPL: SMAP applies without regard to RFLAGS.AC.
     case system
+    /// Explicit supervisor access whatever the CPL: the stack of an inner level that is being switched to.
+    case supervisor
 }
 
 /// Where a linear address leads, and what may be done there.

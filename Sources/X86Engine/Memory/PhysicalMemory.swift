@@ -34,7 +34,7 @@ package final class PhysicalMemory {
     let codeCoverage: UnsafeMutablePointer<UInt64>
     private let pageHashes: UnsafeMutablePointer<UInt64>
     /// The processors whose blocks and translations depend on this memory.
-    var processors: [Unowned] = []
+    var processors: [AttachedProcessor] = []
     /// Pages flagged as paging structures.
     var pagingStructurePages: [Int] = []
     /// All ones, or with bit 20 clear while the A20 gate is closed.
@@ -80,6 +80,13 @@ package final class PhysicalMemory {
     /// The physical address of a RAM page.
     func physicalAddress(ofPage index: Int) -> UInt64 {
         let offset = UInt64(index) << 12
+        return offset < Self.holeStart ? offset : offset &- Self.holeStart &+ Self.highStart
+    }
+
+    /// The physical address that a host address inside the reservation stands for.
+    @inline(__always)
+    func physicalAddress(ofHost host: UInt64) -> UInt64 {
+        let offset = host &- UInt64(UInt(bitPattern: base))
         return offset < Self.holeStart ? offset : offset &- Self.holeStart &+ Self.highStart
     }
 

@@ -84,6 +84,7 @@ package struct ProcessorState {
     package var tscAdjust: UInt64 = 0
     package var tscOffset: UInt64 = 0
     package var pat: UInt64 = 0x0007_0406_0007_0406
+    package var msr = ModelSpecificRegisters()
 
     /// The current privilege level, 0...3.
     package var cpl: UInt8 = 0

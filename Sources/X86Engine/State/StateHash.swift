@@ -42,6 +42,7 @@ extension ProcessorState {
             hasher.combine(register)
         }
         for register in [tscAux, tscAdjust, tscOffset, pat, pendingDebug, random] { hasher.combine(register) }
+        for register in msr.words { hasher.combine(register) }
         hasher.combine(cpl)
         hasher.combine(activity.rawValue)
         hasher.combine(interruptShadow)

@@ -1,6 +1,211 @@
+import X86
+
+// The one way into handlers: exceptions, interrupts and what becomes of them when their delivery fails
+// (SDM vol. 3 chapter 6). `InterruptEntry.swift` performs the entry itself.
+
+/// Where an event comes from; decides about gate privilege, error codes and the saved RFLAGS.RF.
+enum EventSource: Equatable {
+    /// A processor-detected exception.
+    case exception
+    case externalInterrupt
+    case nonMaskableInterrupt
+    /// INT n.
+    case softwareInterrupt
+    /// INT3 and INTO.
+    case softwareException
+    /// INT1, which asks for no gate privilege (SDM volume 2, INT n).
+    case privilegedSoftwareException
+
+    /// The gate's DPL must not be below the CPL.
+    var checksGatePrivilege: Bool { self == .softwareInterrupt || self == .softwareException }
+    /// EXT: a fault while this event is delivered has a cause outside the program (SDM volume 3 section 6.13).
+    var isExternal: Bool { !checksGatePrivilege }
+}
+
+/// An event on its way to a handler.
+struct EventToDeliver {
+    var vector: UInt8
+    var source: EventSource
+    var errorCode: UInt32?
+    /// The instruction pointer to save.
+    var returnRIP: UInt64
+    /// RF in the saved RFLAGS.
+    var savesResumeFlag: Bool
+
+    /// The error code that names this event's IDT entry, without EXT.
+    var gateErrorCode: UInt32 { UInt32(vector) << 3 | 2 }
+
+    var cause: TransitionCause {
+        switch source {
+        case .exception: .exception(vector: vector, errorCode: errorCode)
+        case .externalInterrupt: .externalInterrupt(vector: vector)
+        case .nonMaskableInterrupt: .nonMaskableInterrupt
+        case .softwareInterrupt, .softwareException, .privilegedSoftwareException: .softwareInterrupt(vector: vector)
+        }
+    }
+}
+
+/// A fault with the place where it arose, as a `Stop` after a triple fault shows it.
+package struct FaultRecord: Equatable, Sendable, CustomStringConvertible {
+    package var fault: Fault
+    package var cs: UInt16
+    package var rip: UInt64
+    package var cpl: UInt8
+
+    /// As in `#PF(0x2) for 0xdeadb000 at 0x10:0x1234, ring 0`.
+    package var description: String {
+        func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
+        var text = fault.name
+        if let code = fault.errorCode { text += "(\(hex(UInt64(code))))" }
+        if fault.vector == 14 { text += " for \(hex(fault.address))" }
+        return text + " at \(hex(UInt64(cs))):\(hex(rip)), ring \(cpl)"
+    }
+}
+
 extension Processor {
-    /// Delivers a fault through the IDT.
-    func deliver(_ fault: Fault) {
-        state.pointee.activity = .shutdown
+    /// The faults of the last delivery that failed, first cause first; ends with what a shutdown could not deliver.
+    package var faultChain: [FaultRecord] { control.pointee.faultChain }
+
+    /// Delivers a fault at `state.rip`, or a trap that is reported before the instruction there.
+    ///
+    /// A watcher of `.exception` may skip the faulting instruction, or put another fault in its place. Failing
+    /// deliveries become other faults, a double fault, or shutdown.
+    package func deliver(_ fault: Fault) {
+        var fault = fault
+        if watched.contains(.exception) {
+            switch environment.intercept(.exception(fault)) {
+            case .proceed, .reply: break
+            case .skip:
+                // Watching must not let a guest run for ever without its work being counted.
+                state.pointee.rip = fault.isTrap ? state.pointee.rip : state.pointee.nextRIP
+                state.pointee.work &+= 1
+                return
+            case .inject(let other): fault = other
+            }
+        }
+        deliver(fault, source: .exception)
+    }
+
+    /// Delivers a non-maskable interrupt; others wait until an IRET.
+    func takeNMI() { deliverInterrupt(2, source: .nonMaskableInterrupt) }
+
+    /// Takes the vector that the interrupt controllers have, if they still have one, and delivers it.
+    func takeInterrupt() {
+        guard let vector = environment.acknowledgeInterrupt() else { return withdraw(Signal.interrupt) }
+        deliverInterrupt(vector, source: .externalInterrupt)
+    }
+
+    private func deliverInterrupt(_ vector: UInt8, source: EventSource) {
+        if watched.contains(.interrupt) {
+            switch environment.intercept(.interrupt(vector: vector)) {
+            case .proceed, .reply: break
+            case .skip: return
+            case .inject(let fault): return deliver(fault, source: .exception)
+            }
+        }
+        deliver(Fault(vector: vector), source: source)
+    }
+
+    private func deliver(_ first: Fault, source firstSource: EventSource) {
+        var fault = first
+        var source = firstSource
+        var chain: [FaultRecord] = []
+        state.pointee.time &+= 1
+        if state.pointee.activity == .halted { state.pointee.activity = .active }
+        // A handler entry is control flow that the instruction after a shadow cannot be protected from.
+        state.pointee.interruptShadow = 0
+        // Ends: each round either delivers, or raises the severity of what is to be delivered (benign, contributory,
+        // page fault, double fault, shutdown).
+        while true {
+            state.pointee.work &+= 1
+            if source == .exception { noteException(fault) }
+            let event = EventToDeliver(
+                vector: fault.vector, source: source, errorCode: fault.errorCode, returnRIP: state.pointee.rip,
+                savesResumeFlag: source == .exception && !fault.isTrap && fault.vector != 1
+                    || state.pointee.systemFlags & RFLAGS.RF != 0)
+            do throws(Fault) {
+                try enterHandler(event)
+                state.pointee.rip = state.pointee.nextRIP
+                if !chain.isEmpty { control.pointee.faultChain = chain }
+                return
+            } catch {
+                var second = error
+                if source.isExternal { second.markExternal() }
+                // A page fault sets CR2 even if it becomes a double fault.
+                if second.vector == 14 { state.pointee.cr2 = second.address }
+                if chain.isEmpty { chain.append(record(fault)) }
+                chain.append(record(second))
+                if source == .exception {
+                    guard let next = Self.combine(fault, second) else {
+                        control.pointee.faultChain = chain
+                        state.pointee.activity = .shutdown
+                        leaveBlockAfterThisInstruction()
+                        return
+                    }
+                    if next.vector == 8 && second.vector != 8 { chain.append(record(next)) }
+                    fault = next
+                } else {
+                    // Interrupts are benign: what happened is delivered instead.
+                    fault = second
+                }
+                source = .exception
+                if watched.contains(.exception) { _ = environment.intercept(.exception(fault)) }
+            }
+        }
+    }
+
+    private func record(_ fault: Fault) -> FaultRecord {
+        FaultRecord(fault: fault, cs: state.pointee.cs.selector, rip: state.pointee.rip, cpl: cpl)
+    }
+
+    /// The registers that an exception sets before its handler is entered.
+    private func noteException(_ fault: Fault) {
+        switch fault.vector {
+        case 1: noteDebugException(fault.debugStatus)
+        case 14: state.pointee.cr2 = fault.address
+        default: break
+        }
+        if !fault.isTrap { state.pointee.pendingDebug = 0 }
+    }
+
+    /// What becomes of `second` when it arises during the delivery of `first`; nil is shutdown
+    /// (SDM volume 3 table 6-5).
+    static func combine(_ first: Fault, _ second: Fault) -> Fault? {
+        let next = second.severity
+        switch first.severity {
+        case .benign: return second
+        case .contributory: return next == .contributory ? .doubleFault() : second
+        case .pageFault: return next == .benign ? second : .doubleFault()
+        case .doubleFault: return next == .benign ? second : nil
+        }
+    }
+}
+
+extension Fault {
+    /// The classes of SDM volume 3 table 6-4, and #DF itself.
+    enum Severity { case benign, contributory, pageFault, doubleFault }
+
+    var severity: Severity {
+        switch vector {
+        case 0, 10, 11, 12, 13: .contributory
+        case 14: .pageFault
+        case 8: .doubleFault
+        default: .benign
+        }
+    }
+
+    /// The mnemonic of SDM volume 3 table 6-1.
+    package var name: String {
+        let names = [
+            "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9", "#TS", "#NP", "#SS", "#GP", "#PF",
+            "#15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
+        ]
+        return vector < names.count ? names[Int(vector)] : "#\(vector)"
+    }
+
+    /// Sets EXT in an error code that names a selector.
+    mutating func markExternal() {
+        guard vector >= 10, vector <= 13, let code = errorCode else { return }
+        errorCode = code | 1
     }
 }

@@ -1,0 +1,24 @@
+import X86
+
+// What a processor model without an instruction does with its encoding.
+
+extension Processor {
+    /// The fault of an instruction that this processor model does not have, or nil.
+    ///
+    /// An encoding that older processors take for something else is changed into that: LZCNT and TZCNT are BSR and BSF
+    /// with a prefix that is ignored; hints are NOPs.
+    func unavailable(_ instruction: inout Instruction) -> Fault? {
+        let definition = instruction.definition
+        if definition.protectedOnly && !isProtectedMode { return .invalidOpcode }
+        if definition.feature == .base || model.supports(definition.feature) { return nil }
+        switch instruction.operation {
+        case .lzcnt: instruction.operation = .bsr
+        case .tzcnt: instruction.operation = .bsf
+        case .vmcall, .vmmcall:
+            // These reach a watcher before they fault.
+            return nil
+        default: return .invalidOpcode
+        }
+        return nil
+    }
+}

@@ -1,0 +1,45 @@
+import X86
+
+// INT n, INT3, INTO and INT1 (SDM vol. 2, INT n/INTO/INT3/INT1).
+
+extension Processor {
+    /// INT n.
+    func softwareInterrupt(_ instruction: borrowing Instruction) throws(Fault) {
+        // Without VME, INT n in virtual-8086 mode is for the monitor unless IOPL is 3 (SDM vol. 3 table 20-2).
+        if isVirtual8086 && state.pointee.iopl < 3 { throw .generalProtection(0) }
+        let vector = UInt8(truncatingIfNeeded: instruction.immediate)
+        if watched.contains(.interrupt) {
+            switch environment.intercept(.interrupt(vector: vector)) {
+            case .proceed, .reply: break
+            case .skip: return
+            case .inject(let fault): throw fault
+            }
+        }
+        try enterHandlerBySoftware(vector, .softwareInterrupt)
+    }
+
+    /// INT3, INTO with OF set, and INT1.
+    func softwareException(_ vector: UInt8, _ source: EventSource) throws(Fault) {
+        if watched.contains(.exception) {
+            switch environment.intercept(.exception(Fault(vector: vector))) {
+            case .proceed, .reply: break
+            case .skip: return
+            case .inject(let fault): throw fault
+            }
+        }
+        try enterHandlerBySoftware(vector, source)
+    }
+
+    private func enterHandlerBySoftware(_ vector: UInt8, _ source: EventSource) throws(Fault) {
+        let event = EventToDeliver(
+            vector: vector, source: source, errorCode: nil, returnRIP: state.pointee.nextRIP, savesResumeFlag: false)
+        do throws(Fault) {
+            try enterHandler(event)
+        } catch {
+            var fault = error
+            if source.isExternal { fault.markExternal() }
+            throw fault
+        }
+        state.pointee.work &+= 1
+    }
+}
