@@ -43,7 +43,7 @@ private typealias Selectors = TestMachine.Selectors
         machine.state.rflags = 0x102
         machine.state.rax = UInt64(Selectors.data)
         #expect(try machine.runToHalt("mov ss, ax\nmov esp, 0x6800\nnop") == 1)
-        #expect(machine.stack(0) == Layout.code + 8)
+        #expect(machine.stack(0) == Layout.code + 7)
         #expect(machine.state.rsp == 0x6800 - 12)
     }
 
@@ -119,7 +119,8 @@ private typealias Selectors = TestMachine.Selectors
         let machine = try TestMachine()
         machine.prepare(.long)
         #expect(
-            try machine.runToHalt("mov eax, -1\nmov dr6, rax\nmov rcx, dr6\nxor eax, eax\nmov dr7, rax\nmov rdx, dr7\nhlt")
+            try machine.runToHalt(
+                "mov eax, -1\nmov dr6, rax\nmov rcx, dr6\nxor eax, eax\nmov dr7, rax\nmov rdx, dr7\nhlt")
                 == nil)
         #expect(machine.state.rcx == 0xFFFF_EFFF)
         #expect(machine.state.rdx == 0x400)

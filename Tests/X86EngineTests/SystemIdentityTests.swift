@@ -89,7 +89,8 @@ private typealias Layout = TestMachine.Layout
     @Test func cacheLeafDescribesSizes() throws {
         for (subleaf, kibibytes) in [(UInt32(0), UInt32(32)), (1, 32), (2, 1024), (3, 16384)] {
             let leaf = try cpuid(4, subleaf)
-            let size = ((leaf.ebx >> 22) + 1) * ((leaf.ebx >> 12 & 0x3FF) + 1) * ((leaf.ebx & 0xFFF) + 1) * (leaf.ecx + 1)
+            let size =
+                ((leaf.ebx >> 22) + 1) * ((leaf.ebx >> 12 & 0x3FF) + 1) * ((leaf.ebx & 0xFFF) + 1) * (leaf.ecx + 1)
             #expect(size == kibibytes << 10)
         }
         #expect(try cpuid(4, 4).eax & 31 == 0)
