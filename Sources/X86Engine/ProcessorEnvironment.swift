@@ -18,6 +18,13 @@ package protocol ProcessorEnvironment: AnyObject {
     func acknowledgeInterrupt() -> UInt8?
     /// Reports an event; called before any state changes, except for `.transition`.
     func intercept(_ event: ProcessorEvent) -> EventVerdict
+    /// Asserts FERR#: an x87 exception is pending while CR0.NE is clear (SDM vol. 1 section 8.7.2).
+    func signalFloatingPointError()
+}
+
+extension ProcessorEnvironment {
+    /// FERR# is not connected unless the machine says so.
+    package func signalFloatingPointError() {}
 }
 
 /// The kinds of event that can be asked for; nothing is built or called for one that is not in `Processor.watched`.

@@ -5,7 +5,7 @@ extension Processor {
     ///
     /// On entry `state.rip` is its address and `state.nextRIP` the following one; control transfers change `nextRIP`.
     /// A thrown fault leaves the state as it was before the instruction, but for what the manuals say is kept.
-    func execute(_ instruction: borrowing Instruction) throws(Fault) {
+    package func execute(_ instruction: borrowing Instruction) throws(Fault) {
         switch instruction.operation {
         // Data transfer
         case .mov, .movnti: try mov(instruction)
@@ -198,7 +198,416 @@ extension Processor {
             .vmxon, .vmfunc, .invept, .invvpid, .vmrun, .vmload, .vmsave, .stgi, .clgi, .skinit, .invlpga:
             throw .invalidOpcode
 
-        default: throw .invalidOpcode
+        // State save areas
+        case .fxsave: try fxsave(instruction)
+        case .fxrstor: try fxrstor(instruction)
+        case .xsave: try xsave(instruction, isOptimized: false)
+        case .xsaveopt: try xsave(instruction, isOptimized: true)
+        case .xsavec: try xsaveCompacted(instruction, isSupervisor: false)
+        case .xsaves: try xsaveCompacted(instruction, isSupervisor: true)
+        case .xrstor: try xrstor(instruction, isSupervisor: false)
+        case .xrstors: try xrstor(instruction, isSupervisor: true)
+        case .ldmxcsr: try ldmxcsr(instruction)
+        case .stmxcsr: try stmxcsr(instruction)
+
+        // x87: data transfer and constants
+        case .fld: try fld(instruction)
+        case .fst: try fst(instruction, pops: false)
+        case .fstp: try fst(instruction, pops: true)
+        case .fild: try fild(instruction)
+        case .fist: try fist(instruction, pops: false)
+        case .fistp: try fist(instruction, pops: true)
+        case .fisttp: try fisttp(instruction)
+        case .fbld: try fbld(instruction)
+        case .fbstp: try fbstp(instruction)
+        case .fxch: try fxch(instruction)
+        case .fcmovcc: try fcmov(instruction)
+        case .fld1: try loadConstant(instruction, .one)
+        case .fldz: try loadConstant(instruction, .zero)
+        case .fldpi: try loadConstant(instruction, .pi)
+        case .fldl2e: try loadConstant(instruction, .log2OfE)
+        case .fldl2t: try loadConstant(instruction, .log2Of10)
+        case .fldlg2: try loadConstant(instruction, .log10Of2)
+        case .fldln2: try loadConstant(instruction, .logOf2)
+
+        // x87: arithmetic
+        case .fadd: try x87Arithmetic(instruction, { $0.add($1, $2) })
+        case .faddp: try x87Arithmetic(instruction, { $0.add($1, $2) }, pops: true)
+        case .fiadd: try x87Arithmetic(instruction, { $0.add($1, $2) }, isInteger: true)
+        case .fsub: try x87Arithmetic(instruction, { $0.subtract($1, $2) })
+        case .fsubp: try x87Arithmetic(instruction, { $0.subtract($1, $2) }, pops: true)
+        case .fisub: try x87Arithmetic(instruction, { $0.subtract($1, $2) }, isInteger: true)
+        case .fsubr: try x87Arithmetic(instruction, { $0.subtract($1, $2) }, isReversed: true)
+        case .fsubrp: try x87Arithmetic(instruction, { $0.subtract($1, $2) }, isReversed: true, pops: true)
+        case .fisubr: try x87Arithmetic(instruction, { $0.subtract($1, $2) }, isReversed: true, isInteger: true)
+        case .fmul: try x87Arithmetic(instruction, { $0.multiply($1, $2) })
+        case .fmulp: try x87Arithmetic(instruction, { $0.multiply($1, $2) }, pops: true)
+        case .fimul: try x87Arithmetic(instruction, { $0.multiply($1, $2) }, isInteger: true)
+        case .fdiv: try x87Arithmetic(instruction, { $0.divide($1, $2) })
+        case .fdivp: try x87Arithmetic(instruction, { $0.divide($1, $2) }, pops: true)
+        case .fidiv: try x87Arithmetic(instruction, { $0.divide($1, $2) }, isInteger: true)
+        case .fdivr: try x87Arithmetic(instruction, { $0.divide($1, $2) }, isReversed: true)
+        case .fdivrp: try x87Arithmetic(instruction, { $0.divide($1, $2) }, isReversed: true, pops: true)
+        case .fidivr: try x87Arithmetic(instruction, { $0.divide($1, $2) }, isReversed: true, isInteger: true)
+        case .fprem:
+            try x87Function2(instruction, codes: X87Status.conditionCodes) { $0.remainder($1, by: $2) }
+        case .fprem1:
+            try x87Function2(instruction, codes: X87Status.conditionCodes) { $0.ieeeRemainder($1, by: $2) }
+        case .fabs: try x87Function(instruction) { $1.magnitude }
+        case .fchs: try x87Function(instruction) { $1.negated }
+        case .frndint: try x87Function(instruction) { $0.roundToIntegral($1) }
+        case .fscale: try x87Function2(instruction) { $0.scale($1, by: $2) }
+        case .fsqrt: try x87Function(instruction) { $0.squareRoot($1) }
+        case .fxtract: try x87FunctionPushing(instruction, codes: X87Status.C1) { $0.extract($1) }
+
+        // x87: comparison
+        case .fcom: try x87Compare(instruction)
+        case .fcomp: try x87Compare(instruction, pops: 1)
+        case .fcompp: try x87Compare(instruction, pops: 2)
+        case .fucom: try x87Compare(instruction, signalsQuietNaN: false)
+        case .fucomp: try x87Compare(instruction, signalsQuietNaN: false, pops: 1)
+        case .fucompp: try x87Compare(instruction, signalsQuietNaN: false, pops: 2)
+        case .ficom: try x87Compare(instruction, isInteger: true)
+        case .ficomp: try x87Compare(instruction, isInteger: true, pops: 1)
+        case .ftst: try x87Compare(instruction, isTest: true)
+        case .fcomi: try x87CompareToFlags(instruction, signalsQuietNaN: true)
+        case .fcomip: try x87CompareToFlags(instruction, signalsQuietNaN: true, pops: true)
+        case .fucomi: try x87CompareToFlags(instruction, signalsQuietNaN: false)
+        case .fucomip: try x87CompareToFlags(instruction, signalsQuietNaN: false, pops: true)
+        case .fxam: try fxam(instruction)
+
+        // x87: transcendental functions
+        case .fsin: try x87Function(instruction, codes: X87Status.C1 | X87Status.C2) { $0.sine($1) }
+        case .fcos: try x87Function(instruction, codes: X87Status.C1 | X87Status.C2) { $0.cosine($1) }
+        case .fsincos:
+            try x87FunctionPushing(instruction, codes: X87Status.C1 | X87Status.C2) { $0.sineAndCosine($1) }
+        case .fptan: try x87FunctionPushing(instruction, codes: X87Status.C1 | X87Status.C2) { $0.tangent($1) }
+        case .fpatan: try x87FunctionPopping(instruction) { $0.arcTangent($2, over: $1) }
+        case .f2xm1: try x87Function(instruction) { $0.exponential2MinusOne($1) }
+        case .fyl2x: try x87FunctionPopping(instruction) { $0.logarithm2($1, times: $2) }
+        case .fyl2xp1: try x87FunctionPopping(instruction) { $0.logarithm2OfOnePlus($1, times: $2) }
+
+        // x87: control
+        case .fincstp: try moveTop(by: 1)
+        case .fdecstp: try moveTop(by: -1)
+        case .ffree: try ffree(instruction, pops: false)
+        case .ffreep: try ffree(instruction, pops: true)
+        case .fninit: try fninit()
+        case .fnclex: try fnclex()
+        case .fnstcw: try fnstcw(instruction)
+        case .fldcw: try fldcw(instruction)
+        case .fnstenv: try fnstenv(instruction)
+        case .fldenv: try fldenv(instruction)
+        case .fnsave: try fnsave(instruction)
+        case .frstor: try frstor(instruction)
+        case .fnstsw: try fnstsw(instruction)
+        case .fwait: try fwait()
+        case .fnop: try requireX87()
+        case .fneni, .fndisi, .fnsetpm: try requireX87WithoutWait()
+
+        // Moves of MMX and XMM registers
+        case .movd, .movq: try moveQuadword(instruction)
+        case .movaps, .movapd, .movdqa, .movntps, .movntpd, .movntdq, .movntdqa:
+            try moveVector(instruction, .required)
+        case .movups, .movupd, .movdqu, .lddqu: try moveVector(instruction, .free)
+        case .movss, .movsd: try moveScalar(instruction)
+        case .movlps, .movlpd: try moveHalf(instruction, half: 0, other: 0)
+        case .movhps, .movhpd: try moveHalf(instruction, half: 1, other: 1)
+        case .movhlps: try moveHalf(instruction, half: 0, other: 1)
+        case .movlhps: try moveHalf(instruction, half: 1, other: 0)
+        case .movq2dq, .movdq2q: try moveBetweenFiles(instruction)
+        case .movntq: try storeMMX(instruction)
+        case .maskmovq, .maskmovdqu: try maskedStore(instruction)
+        case .movmskps:
+            try moveMask(instruction) { $0[0] >> 31 & 1 | $0[0] >> 62 & 2 | ($0[1] >> 29 & 4) | $0[1] >> 60 & 8 }
+        case .movmskpd: try moveMask(instruction) { $0[0] >> 63 | $0[1] >> 62 & 2 }
+        case .pmovmskb: try pmovmskb(instruction)
+        case .pinsrb: try insertElement(instruction, bits: 8)
+        case .pinsrw: try insertElement(instruction, bits: 16)
+        case .pinsrd: try insertElement(instruction, bits: 32)
+        case .pinsrq: try insertElement(instruction, bits: 64)
+        case .pextrb: try extractElement(instruction, bits: 8)
+        case .pextrw: try extractElement(instruction, bits: 16)
+        case .pextrd, .extractps: try extractElement(instruction, bits: 32)
+        case .pextrq: try extractElement(instruction, bits: 64)
+        case .emms: try emms()
+
+        // Packed integers: addition, subtraction and means
+        case .paddb: try packed(instruction) { Vector(bits: $0.bytes &+ $1.bytes) }
+        case .paddw: try packed(instruction) { Vector(bits: $0.words &+ $1.words) }
+        case .paddd: try packed(instruction) { Vector(bits: $0.doublewords &+ $1.doublewords) }
+        case .paddq: try packed(instruction) { $0 &+ $1 }
+        case .psubb: try packed(instruction) { Vector(bits: $0.bytes &- $1.bytes) }
+        case .psubw: try packed(instruction) { Vector(bits: $0.words &- $1.words) }
+        case .psubd: try packed(instruction) { Vector(bits: $0.doublewords &- $1.doublewords) }
+        case .psubq: try packed(instruction) { $0 &- $1 }
+        case .paddsb: try packed(instruction, PackedInteger.addSaturatingBytes)
+        case .paddsw: try packed(instruction, PackedInteger.addSaturatingWords)
+        case .paddusb: try packed(instruction, PackedInteger.addUnsignedBytes)
+        case .paddusw: try packed(instruction, PackedInteger.addUnsignedWords)
+        case .psubsb: try packed(instruction, PackedInteger.subtractSaturatingBytes)
+        case .psubsw: try packed(instruction, PackedInteger.subtractSaturatingWords)
+        case .psubusb: try packed(instruction, PackedInteger.subtractUnsignedBytes)
+        case .psubusw: try packed(instruction, PackedInteger.subtractUnsignedWords)
+        case .pavgb: try packed(instruction, PackedInteger.averageBytes)
+        case .pavgw: try packed(instruction, PackedInteger.averageWords)
+        case .phaddw: try packedPair(instruction, PackedInteger.horizontalAddWords)
+        case .phaddd: try packedPair(instruction, PackedInteger.horizontalAddDoublewords)
+        case .phaddsw: try packedPair(instruction, PackedInteger.horizontalAddSaturating)
+        case .phsubw: try packedPair(instruction, PackedInteger.horizontalSubtractWords)
+        case .phsubd: try packedPair(instruction, PackedInteger.horizontalSubtractDoublewords)
+        case .phsubsw: try packedPair(instruction, PackedInteger.horizontalSubtractSaturating)
+        case .psadbw: try packed(instruction, PackedInteger.sumOfDifferences)
+        case .mpsadbw: try packedImmediate(instruction, PackedInteger.multipleSums)
+        case .phminposuw: try packedConversion(instruction, PackedInteger.minimumPosition)
+
+        // Packed integers: multiplication
+        case .pmulhw: try packed(instruction, PackedInteger.multiplyHigh)
+        case .pmulhuw: try packed(instruction, PackedInteger.multiplyHighUnsigned)
+        case .pmulhrsw: try packed(instruction, PackedInteger.multiplyRounded)
+        case .pmullw: try packed(instruction) { Vector(bits: $0.words &* $1.words) }
+        case .pmulld: try packed(instruction) { Vector(bits: $0.doublewords &* $1.doublewords) }
+        case .pmuludq: try packed(instruction, PackedInteger.multiplyDoublewords)
+        case .pmuldq: try packed(instruction, PackedInteger.multiplySignedDoublewords)
+        case .pmaddwd: try packed(instruction, PackedInteger.multiplyAdd)
+        case .pmaddubsw: try packed(instruction, PackedInteger.multiplyAddBytes)
+
+        // Packed integers: comparison and signs
+        case .pcmpeqb: try packed(instruction) { Vector(mask: $0.bytes .== $1.bytes) }
+        case .pcmpeqw: try packed(instruction) { Vector(mask: $0.words .== $1.words) }
+        case .pcmpeqd: try packed(instruction) { Vector(mask: $0.doublewords .== $1.doublewords) }
+        case .pcmpeqq: try packed(instruction) { Vector(mask: $0 .== $1) }
+        case .pcmpgtb: try packed(instruction) { Vector(mask: $0.signedBytes .> $1.signedBytes) }
+        case .pcmpgtw: try packed(instruction) { Vector(mask: $0.signedWords .> $1.signedWords) }
+        case .pcmpgtd: try packed(instruction) { Vector(mask: $0.signedDoublewords .> $1.signedDoublewords) }
+        case .pcmpgtq: try packed(instruction) { Vector(mask: $0.signedQuadwords .> $1.signedQuadwords) }
+        case .pminub: try packed(instruction) { PackedInteger.minimum($0.bytes, $1.bytes) }
+        case .pminsb: try packed(instruction) { PackedInteger.minimum($0.signedBytes, $1.signedBytes) }
+        case .pminuw: try packed(instruction) { PackedInteger.minimum($0.words, $1.words) }
+        case .pminsw: try packed(instruction) { PackedInteger.minimum($0.signedWords, $1.signedWords) }
+        case .pminud: try packed(instruction) { PackedInteger.minimum($0.doublewords, $1.doublewords) }
+        case .pminsd: try packed(instruction) { PackedInteger.minimum($0.signedDoublewords, $1.signedDoublewords) }
+        case .pmaxub: try packed(instruction) { PackedInteger.maximum($0.bytes, $1.bytes) }
+        case .pmaxsb: try packed(instruction) { PackedInteger.maximum($0.signedBytes, $1.signedBytes) }
+        case .pmaxuw: try packed(instruction) { PackedInteger.maximum($0.words, $1.words) }
+        case .pmaxsw: try packed(instruction) { PackedInteger.maximum($0.signedWords, $1.signedWords) }
+        case .pmaxud: try packed(instruction) { PackedInteger.maximum($0.doublewords, $1.doublewords) }
+        case .pmaxsd: try packed(instruction) { PackedInteger.maximum($0.signedDoublewords, $1.signedDoublewords) }
+        case .psignb: try packed(instruction) { PackedInteger.sign($0.signedBytes, $1.signedBytes) }
+        case .psignw: try packed(instruction) { PackedInteger.sign($0.signedWords, $1.signedWords) }
+        case .psignd: try packed(instruction) { PackedInteger.sign($0.signedDoublewords, $1.signedDoublewords) }
+        case .pabsb: try packed(instruction) { PackedInteger.absolute($1.signedBytes) }
+        case .pabsw: try packed(instruction) { PackedInteger.absolute($1.signedWords) }
+        case .pabsd: try packed(instruction) { PackedInteger.absolute($1.signedDoublewords) }
+        case .ptest: try ptest(instruction)
+        case .pcmpestri: try comparePackedStrings(instruction, isExplicit: true, givesMask: false)
+        case .pcmpestrm: try comparePackedStrings(instruction, isExplicit: true, givesMask: true)
+        case .pcmpistri: try comparePackedStrings(instruction, isExplicit: false, givesMask: false)
+        case .pcmpistrm: try comparePackedStrings(instruction, isExplicit: false, givesMask: true)
+
+        // Packed logic and shifts
+        case .pand, .andps, .andpd: try packed(instruction) { $0 & $1 }
+        case .pandn, .andnps, .andnpd: try packed(instruction) { ~$0 & $1 }
+        case .por, .orps, .orpd: try packed(instruction) { $0 | $1 }
+        case .pxor, .xorps, .xorpd: try packed(instruction) { $0 ^ $1 }
+        case .psllw: try packedShift(instruction, PackedInteger.shiftLeftWords)
+        case .pslld: try packedShift(instruction, PackedInteger.shiftLeftDoublewords)
+        case .psllq: try packedShift(instruction, PackedInteger.shiftLeftQuadwords)
+        case .pslldq: try packedShift(instruction, PackedInteger.shiftLeftBytes)
+        case .psrlw: try packedShift(instruction, PackedInteger.shiftRightWords)
+        case .psrld: try packedShift(instruction, PackedInteger.shiftRightDoublewords)
+        case .psrlq: try packedShift(instruction, PackedInteger.shiftRightQuadwords)
+        case .psrldq: try packedShift(instruction, PackedInteger.shiftRightBytes)
+        case .psraw: try packedShift(instruction, PackedInteger.shiftSignedWords)
+        case .psrad: try packedShift(instruction, PackedInteger.shiftSignedDoublewords)
+
+        // Packing, interleaving, shuffling, blending and widening
+        case .packsswb: try packedPair(instruction, PackedShuffle.packSignedWords)
+        case .packuswb: try packedPair(instruction, PackedShuffle.packUnsignedWords)
+        case .packssdw: try packedPair(instruction, PackedShuffle.packSignedDoublewords)
+        case .packusdw: try packedPair(instruction, PackedShuffle.packUnsignedDoublewords)
+        case .punpcklbw: try packed(instruction, PackedShuffle.interleaveBytes)
+        case .punpcklwd: try packed(instruction, PackedShuffle.interleaveWords)
+        case .punpckldq, .unpcklps: try packed(instruction, PackedShuffle.interleaveDoublewords)
+        case .punpcklqdq, .unpcklpd: try packed(instruction, PackedShuffle.interleaveQuadwords)
+        case .punpckhbw: try packedHigh(instruction, PackedShuffle.interleaveBytes)
+        case .punpckhwd: try packedHigh(instruction, PackedShuffle.interleaveWords)
+        case .punpckhdq, .unpckhps: try packedHigh(instruction, PackedShuffle.interleaveDoublewords)
+        case .punpckhqdq, .unpckhpd: try packedHigh(instruction, PackedShuffle.interleaveQuadwords)
+        case .pshufb: try pshufb(instruction)
+        case .pshufw: try pshufw(instruction)
+        case .pshuflw: try shuffle(instruction) { Vector(PackedShuffle.shuffleWords($0[0], $1), $0[1]) }
+        case .pshufhw: try shuffle(instruction) { Vector($0[0], PackedShuffle.shuffleWords($0[1], $1)) }
+        case .pshufd: try shuffle(instruction) { PackedShuffle.shuffleDoublewords($0, $0, $1) }
+        case .shufps: try packedImmediate(instruction, PackedShuffle.shuffleDoublewords)
+        case .shufpd: try packedImmediate(instruction, PackedShuffle.shuffleQuadwords)
+        case .palignr: try palignr(instruction)
+        case .pblendw: try packedImmediate(instruction, PackedShuffle.blendWords)
+        case .blendps: try packedImmediate(instruction, PackedShuffle.blendDoublewords)
+        case .blendpd: try packedImmediate(instruction, PackedShuffle.blendQuadwords)
+        case .pblendvb: try blendVariable(instruction) { Vector(bits: $0.signedBytes &>> 7) }
+        case .blendvps: try blendVariable(instruction) { Vector(bits: $0.signedDoublewords &>> 31) }
+        case .blendvpd: try blendVariable(instruction) { Vector(bits: $0.signedQuadwords &>> 63) }
+        case .insertps: try insertps(instruction)
+        case .movddup: try packedConversion(instruction) { Vector(repeating: $0[0]) }
+        case .movshdup: try packedConversion(instruction) { PackedShuffle.shuffleDoublewords($0, $0, 0b1111_0101) }
+        case .movsldup: try packedConversion(instruction) { PackedShuffle.shuffleDoublewords($0, $0, 0b1010_0000) }
+        case .pmovsxbw:
+            try packedConversion(instruction) { Vector(bits: SIMD8<Int16>(truncatingIfNeeded: $0.signedBytes.lowHalf)) }
+        case .pmovsxbd: try packedConversion(instruction) { Vector(bits: $0.extendedBytes(to: SIMD4<Int32>.self)) }
+        case .pmovsxbq: try packedConversion(instruction) { Vector(bits: $0.extendedBytes(to: SIMD2<Int64>.self)) }
+        case .pmovsxwd:
+            try packedConversion(instruction) { Vector(bits: SIMD4<Int32>(truncatingIfNeeded: $0.signedWords.lowHalf)) }
+        case .pmovsxwq: try packedConversion(instruction) { Vector(bits: $0.extendedWords(to: SIMD2<Int64>.self)) }
+        case .pmovsxdq:
+            try packedConversion(instruction) {
+                Vector(bits: SIMD2<Int64>(truncatingIfNeeded: $0.signedDoublewords.lowHalf))
+            }
+        case .pmovzxbw:
+            try packedConversion(instruction) { Vector(bits: SIMD8<UInt16>(truncatingIfNeeded: $0.bytes.lowHalf)) }
+        case .pmovzxbd: try packedConversion(instruction) { Vector(bits: $0.extendedBytes(to: SIMD4<UInt32>.self)) }
+        case .pmovzxbq: try packedConversion(instruction) { Vector(bits: $0.extendedBytes(to: SIMD2<UInt64>.self)) }
+        case .pmovzxwd:
+            try packedConversion(instruction) { Vector(bits: SIMD4<UInt32>(truncatingIfNeeded: $0.words.lowHalf)) }
+        case .pmovzxwq: try packedConversion(instruction) { Vector(bits: $0.extendedWords(to: SIMD2<UInt64>.self)) }
+        case .pmovzxdq:
+            try packedConversion(instruction) {
+                Vector(bits: SIMD2<UInt64>(truncatingIfNeeded: $0.doublewords.lowHalf))
+            }
+
+        // SSE floating point: arithmetic
+        case .addps: try packed32(instruction) { $0.add32($1, $2) }
+        case .addpd: try packed64(instruction) { $0.add64($1, $2) }
+        case .addss: try scalar32(instruction) { $0.add32($1, $2) }
+        case .addsd: try scalar64(instruction) { $0.add64($1, $2) }
+        case .subps: try packed32(instruction) { $0.subtract32($1, $2) }
+        case .subpd: try packed64(instruction) { $0.subtract64($1, $2) }
+        case .subss: try scalar32(instruction) { $0.subtract32($1, $2) }
+        case .subsd: try scalar64(instruction) { $0.subtract64($1, $2) }
+        case .mulps: try packed32(instruction) { $0.multiply32($1, $2) }
+        case .mulpd: try packed64(instruction) { $0.multiply64($1, $2) }
+        case .mulss: try scalar32(instruction) { $0.multiply32($1, $2) }
+        case .mulsd: try scalar64(instruction) { $0.multiply64($1, $2) }
+        case .divps: try packed32(instruction) { $0.divide32($1, $2) }
+        case .divpd: try packed64(instruction) { $0.divide64($1, $2) }
+        case .divss: try scalar32(instruction) { $0.divide32($1, $2) }
+        case .divsd: try scalar64(instruction) { $0.divide64($1, $2) }
+        case .sqrtps: try packed32(instruction) { $0.squareRoot32($2) }
+        case .sqrtpd: try packed64(instruction) { $0.squareRoot64($2) }
+        case .sqrtss: try scalar32(instruction) { $0.squareRoot32($2) }
+        case .sqrtsd: try scalar64(instruction) { $0.squareRoot64($2) }
+        case .maxps: try packed32(instruction) { $0.maximum32($1, $2) }
+        case .maxpd: try packed64(instruction) { $0.maximum64($1, $2) }
+        case .maxss: try scalar32(instruction) { $0.maximum32($1, $2) }
+        case .maxsd: try scalar64(instruction) { $0.maximum64($1, $2) }
+        case .minps: try packed32(instruction) { $0.minimum32($1, $2) }
+        case .minpd: try packed64(instruction) { $0.minimum64($1, $2) }
+        case .minss: try scalar32(instruction) { $0.minimum32($1, $2) }
+        case .minsd: try scalar64(instruction) { $0.minimum64($1, $2) }
+        case .rcpps: try packed32(instruction) { SSEApproximation.reciprocal($2) }
+        case .rcpss: try scalar32(instruction) { SSEApproximation.reciprocal($2) }
+        case .rsqrtps: try packed32(instruction) { SSEApproximation.reciprocalSquareRoot($2) }
+        case .rsqrtss: try scalar32(instruction) { SSEApproximation.reciprocalSquareRoot($2) }
+        case .haddps:
+            try packedArithmetic(instruction) { Vector(bits: $0.horizontalAdd32($1.doublewords, $2.doublewords)) }
+        case .hsubps:
+            try packedArithmetic(instruction) { Vector(bits: $0.horizontalSubtract32($1.doublewords, $2.doublewords)) }
+        case .addsubps:
+            try packedArithmetic(instruction) { Vector(bits: $0.addSubtract32($1.doublewords, $2.doublewords)) }
+        case .haddpd: try packedArithmetic(instruction) { $0.horizontalAdd64($1, $2) }
+        case .hsubpd: try packedArithmetic(instruction) { $0.horizontalSubtract64($1, $2) }
+        case .addsubpd: try packedArithmetic(instruction) { $0.addSubtract64($1, $2) }
+        case .dpps:
+            try withImmediate(instruction) {
+                Vector(bits: $0.dotProduct32($1.doublewords, $2.doublewords, immediate: $3))
+            }
+        case .dppd: try withImmediate(instruction) { $0.dotProduct64($1, $2, immediate: $3) }
+
+        // SSE floating point: comparison
+        case .cmpps: try comparePacked32(instruction)
+        case .cmppd: try comparePacked64(instruction)
+        case .cmpss: try compareScalar32(instruction)
+        case .cmpsd: try compareScalar64(instruction)
+        case .comiss, .comisd: try compareScalar(instruction, signalsQuietNaN: true)
+        case .ucomiss, .ucomisd: try compareScalar(instruction, signalsQuietNaN: false)
+
+        // SSE floating point: conversion and rounding
+        case .cvtsi2ss:
+            try convertInteger(
+                instruction, narrow: { UInt64($0.convertInt32To32($1)) }, wide: { UInt64($0.convertInt64To32($1)) })
+        case .cvtsi2sd:
+            try convertInteger(instruction, narrow: { $0.convertInt32To64($1) }, wide: { $0.convertInt64To64($1) })
+        case .cvtss2si:
+            try convertToInteger(
+                instruction, narrow: { $0.convert32ToInt32(UInt32(truncatingIfNeeded: $1)) },
+                wide: { $0.convert32ToInt64(UInt32(truncatingIfNeeded: $1)) })
+        case .cvttss2si:
+            try convertToInteger(
+                instruction, narrow: { $0.truncate32ToInt32(UInt32(truncatingIfNeeded: $1)) },
+                wide: { $0.truncate32ToInt64(UInt32(truncatingIfNeeded: $1)) })
+        case .cvtsd2si:
+            try convertToInteger(instruction, narrow: { $0.convert64ToInt32($1) }, wide: { $0.convert64ToInt64($1) })
+        case .cvttsd2si:
+            try convertToInteger(instruction, narrow: { $0.truncate64ToInt32($1) }, wide: { $0.truncate64ToInt64($1) })
+        case .cvtss2sd: try cvtss2sd(instruction)
+        case .cvtsd2ss: try cvtsd2ss(instruction)
+        case .cvtps2pd:
+            try packedArithmetic(instruction) { environment, _, source in
+                let (low, high) = (source.doublewords[0], source.doublewords[1])
+                return Vector(environment.convert32To64(low), environment.convert32To64(high))
+            }
+        case .cvtpd2ps:
+            try packedArithmetic(instruction) { environment, _, source in
+                Vector(PackedConversion.doubles(&environment, source) { $0.convert64To32($1) }, 0)
+            }
+        case .cvtdq2ps:
+            try packedArithmetic(instruction) { environment, _, source in
+                PackedConversion.integersToSingles(&environment, source, count: 4)
+            }
+        case .cvtdq2pd:
+            try packedArithmetic(instruction) { PackedConversion.integersToDoubles(&$0, $2) }
+        case .cvtps2dq:
+            try packedArithmetic(instruction) { environment, _, source in
+                PackedConversion.singles(&environment, source, count: 4) { $0.convert32ToInt32($1) }
+            }
+        case .cvttps2dq:
+            try packedArithmetic(instruction) { environment, _, source in
+                PackedConversion.singles(&environment, source, count: 4) { $0.truncate32ToInt32($1) }
+            }
+        case .cvtpd2dq:
+            try packedArithmetic(instruction) { environment, _, source in
+                Vector(
+                    PackedConversion.doubles(&environment, source) { UInt32(bitPattern: $0.convert64ToInt32($1)) }, 0)
+            }
+        case .cvttpd2dq:
+            try packedArithmetic(instruction) { environment, _, source in
+                Vector(
+                    PackedConversion.doubles(&environment, source) { UInt32(bitPattern: $0.truncate64ToInt32($1)) }, 0)
+            }
+        case .cvtpi2ps:
+            try convertFromMMX(instruction) { environment, destination, source in
+                Vector(PackedConversion.integersToSingles(&environment, source, count: 2)[0], destination[1])
+            }
+        case .cvtpi2pd:
+            try convertFromMMX(instruction) { PackedConversion.integersToDoubles(&$0, $2) }
+        case .cvtps2pi:
+            try convertToMMX(instruction) { environment, source in
+                PackedConversion.singles(&environment, source, count: 2) { $0.convert32ToInt32($1) }[0]
+            }
+        case .cvttps2pi:
+            try convertToMMX(instruction) { environment, source in
+                PackedConversion.singles(&environment, source, count: 2) { $0.truncate32ToInt32($1) }[0]
+            }
+        case .cvtpd2pi:
+            try convertToMMX(instruction) { environment, source in
+                PackedConversion.doubles(&environment, source) { UInt32(bitPattern: $0.convert64ToInt32($1)) }
+            }
+        case .cvttpd2pi:
+            try convertToMMX(instruction) { environment, source in
+                PackedConversion.doubles(&environment, source) { UInt32(bitPattern: $0.truncate64ToInt32($1)) }
+            }
+        case .roundps, .roundss: try roundSingles(instruction)
+        case .roundpd, .roundsd: try roundDoubles(instruction)
         }
     }
 }

@@ -189,18 +189,6 @@ extension Processor {
         state.pointee.rdx = value >> 32
     }
 
-    /// XINUSE of x87 and SSE (SDM volume 1 section 13.6).
-    var componentsInUse: UInt64 {
-        var x87 = X87State()
-        x87.controlWord = 0x37F
-        x87.tagWord = 0xFFFF
-        let sse = state.pointee.sse
-        var any = SIMD8<UInt64>(repeating: 0)
-        any |= sse.xmm.0 | sse.xmm.1 | sse.xmm.2 | sse.xmm.3
-        let usesSSE = any != SIMD8(repeating: 0) || sse.mxcsr != 0x1F80
-        return (state.pointee.x87 == x87 ? 0 : 1) | (usesSSE ? 2 : 0)
-    }
-
     /// XSETBV.
     func writeExtendedControlRegister() throws(Fault) {
         guard state.pointee.cr4 & CR4.OSXSAVE != 0 else { throw .invalidOpcode }

@@ -1,0 +1,248 @@
+import X86
+
+// x87 loads, stores, constants and moves among the registers (SDM volume 1 sections 8.3.3 and 8.3.4).
+
+extension Processor {
+    /// The 10 bytes of a memory operand.
+    func readTenBytes(_ instruction: borrowing Instruction) throws(Fault) -> (low: UInt64, high: UInt16) {
+        let linear = try linearAddress(
+            instruction.memory.segment, effectiveAddress(instruction), width: 10, .read)
+        try checkAlignment(linear, 8)
+        var bytes = Vector()
+        try readBlock(linear, into: &bytes, count: 10)
+        return (bytes[0], UInt16(truncatingIfNeeded: bytes[1]))
+    }
+
+    func writeTenBytes(_ instruction: borrowing Instruction, _ low: UInt64, _ high: UInt16) throws(Fault) {
+        let linear = try linearAddress(
+            instruction.memory.segment, effectiveAddress(instruction), width: 10, .write)
+        try checkAlignment(linear, 8)
+        var bytes = Vector(low, UInt64(high))
+        try writeBlock(linear, from: &bytes, count: 10)
+    }
+
+    /// A memory operand of 16, 32 or 64 bits as a signed integer.
+    @inline(__always)
+    func readInteger(_ instruction: borrowing Instruction) throws(Fault) -> Int64 {
+        let operand = instruction.operands.0
+        let value = try read(operand, of: instruction)
+        let unused = UInt64(64 &- operand.width)
+        return Int64(bitPattern: value &<< unused) &>> Int64(bitPattern: unused)
+    }
+
+    // MARK: Loads
+
+    /// Pushes what `operation` makes; with the stack full the stack fault comes first.
+    @inline(__always)
+    private func pushResult(
+        _ instruction: borrowing Instruction, _ operation: (inout X87Environment) -> Extended
+    ) {
+        var environment = x87Environment
+        if !state.pointee.x87.isEmpty(7) {
+            if raiseStackFault(&environment, isOverflow: true) { state.pointee.x87.push(.indefinite) }
+        } else {
+            let value = operation(&environment)
+            if environment.deliversLoad { state.pointee.x87.push(value) }
+        }
+        complete(instruction, environment)
+    }
+
+    /// FLD from memory.
+    func fld(_ instruction: borrowing Instruction) throws(Fault) {
+        try requireX87()
+        let operand = instruction.operands.0
+        if operand.kind == .register { return loadRegister(instruction, operand.register.x87Number) }
+        switch operand.width {
+        case 32:
+            let bits = UInt32(truncatingIfNeeded: try read(operand, of: instruction))
+            pushResult(instruction) { $0.load(binary32: bits) }
+        case 64:
+            let bits = try read(operand, of: instruction)
+            pushResult(instruction) { $0.load(binary64: bits) }
+        default:
+            let bits = try readTenBytes(instruction)
+            pushResult(instruction) { _ in Extended(significand: bits.low, signAndExponent: bits.high) }
+        }
+    }
+
+    /// FLD ST(i).
+    private func loadRegister(_ instruction: borrowing Instruction, _ number: Int) {
+        let isEmpty = state.pointee.x87.isEmpty(number)
+        let value = state.pointee.x87[number]
+        pushResult(instruction) { environment in
+            guard isEmpty else { return value }
+            _ = raiseStackFault(&environment, isOverflow: false)
+            return .indefinite
+        }
+    }
+
+    /// FILD.
+    func fild(_ instruction: borrowing Instruction) throws(Fault) {
+        try requireX87()
+        let integer = try readInteger(instruction)
+        pushResult(instruction) { $0.load(integer: integer) }
+    }
+
+    /// FBLD.
+    func fbld(_ instruction: borrowing Instruction) throws(Fault) {
+        try requireX87()
+        let bits = try readTenBytes(instruction)
+        pushResult(instruction) { $0.load(decimal: PackedDecimal(digits: bits.low, signAndTopDigits: bits.high)) }
+    }
+
+    /// FLD1, FLDL2T, FLDL2E, FLDPI, FLDLG2, FLDLN2 and FLDZ.
+    func loadConstant(_ instruction: borrowing Instruction, _ constant: X87Constant) throws(Fault) {
+        try requireX87()
+        pushResult(instruction) { $0.constant(constant) }
+    }
+
+    // MARK: Stores
+
+    /// Stores to memory what `operation` makes of ST(0), `indefinite` for an empty register, and pops if asked to.
+    @inline(__always)
+    private func storeResult(
+        _ instruction: borrowing Instruction, pops: Bool, indefinite: UInt64,
+        _ operation: (inout X87Environment, Extended) -> UInt64
+    ) throws(Fault) {
+        try requireX87()
+        var environment = x87Environment
+        let isEmpty = state.pointee.x87.isEmpty(0)
+        if isEmpty {
+            environment.raise(.invalidOperation)
+            if environment.deliversToMemory { try write(instruction.operands.0, of: instruction, indefinite) }
+            _ = raiseStackFault(&environment, isOverflow: false)
+        } else {
+            let value = operation(&environment, state.pointee.x87[0])
+            if environment.deliversToMemory { try write(instruction.operands.0, of: instruction, value) }
+        }
+        if pops && environment.deliversToMemory { state.pointee.x87.pop() }
+        complete(instruction, environment)
+    }
+
+    /// FST and FSTP.
+    func fst(_ instruction: borrowing Instruction, pops: Bool) throws(Fault) {
+        let operand = instruction.operands.0
+        if operand.kind == .register { return try storeRegister(instruction, operand.register.x87Number, pops: pops) }
+        switch operand.width {
+        case 32:
+            try storeResult(instruction, pops: pops, indefinite: 0xFFC0_0000) { UInt64($0.store32($1)) }
+        case 64:
+            try storeResult(instruction, pops: pops, indefinite: 0xFFF8_0000_0000_0000) { $0.store64($1) }
+        default:
+            try storeTenBytes(instruction) { environment, value in
+                value.map { ($0.significand, $0.signAndExponent) }
+                    ?? (Extended.indefinite.significand, Extended.indefinite.signAndExponent)
+            }
+        }
+    }
+
+    /// FSTP m80 and FBSTP: `operation` gets nil for an empty register.
+    private func storeTenBytes(
+        _ instruction: borrowing Instruction,
+        _ operation: (inout X87Environment, Extended?) -> (UInt64, UInt16)
+    ) throws(Fault) {
+        try requireX87()
+        var environment = x87Environment
+        let isEmpty = state.pointee.x87.isEmpty(0)
+        if isEmpty { environment.raise(.invalidOperation) }
+        let value = operation(&environment, isEmpty ? nil : state.pointee.x87[0])
+        if environment.deliversToMemory {
+            try writeTenBytes(instruction, value.0, value.1)
+            state.pointee.x87.pop()
+        }
+        if isEmpty { _ = raiseStackFault(&environment, isOverflow: false) }
+        complete(instruction, environment)
+    }
+
+    /// FST and FSTP to ST(i).
+    private func storeRegister(_ instruction: borrowing Instruction, _ number: Int, pops: Bool) throws(Fault) {
+        try requireX87()
+        var environment = x87Environment
+        var isStored = true
+        var value = state.pointee.x87[0]
+        if state.pointee.x87.isEmpty(0) {
+            isStored = raiseStackFault(&environment, isOverflow: false)
+            value = .indefinite
+        }
+        if isStored {
+            state.pointee.x87[number] = value
+            if pops { state.pointee.x87.pop() }
+        }
+        complete(instruction, environment)
+    }
+
+    /// FIST and FISTP.
+    func fist(_ instruction: borrowing Instruction, pops: Bool) throws(Fault) {
+        switch instruction.operands.0.width {
+        case 16:
+            try storeResult(instruction, pops: pops, indefinite: 1 << 15) {
+                UInt64(UInt16(bitPattern: $0.storeInt16($1)))
+            }
+        case 32:
+            try storeResult(instruction, pops: pops, indefinite: 1 << 31) {
+                UInt64(UInt32(bitPattern: $0.storeInt32($1)))
+            }
+        default:
+            try storeResult(instruction, pops: pops, indefinite: 1 << 63) { UInt64(bitPattern: $0.storeInt64($1)) }
+        }
+    }
+
+    /// FISTTP.
+    func fisttp(_ instruction: borrowing Instruction) throws(Fault) {
+        switch instruction.operands.0.width {
+        case 16:
+            try storeResult(instruction, pops: true, indefinite: 1 << 15) {
+                UInt64(UInt16(bitPattern: $0.truncateToInt16($1)))
+            }
+        case 32:
+            try storeResult(instruction, pops: true, indefinite: 1 << 31) {
+                UInt64(UInt32(bitPattern: $0.truncateToInt32($1)))
+            }
+        default:
+            try storeResult(instruction, pops: true, indefinite: 1 << 63) { UInt64(bitPattern: $0.truncateToInt64($1)) }
+        }
+    }
+
+    /// FBSTP.
+    func fbstp(_ instruction: borrowing Instruction) throws(Fault) {
+        try storeTenBytes(instruction) { environment, value in
+            let decimal = value.map { environment.storeDecimal($0) } ?? .indefinite
+            return (decimal.digits, decimal.signAndTopDigits)
+        }
+    }
+
+    // MARK: Among the registers
+
+    /// FXCH: an empty register counts as the indefinite if the stack fault is masked.
+    func fxch(_ instruction: borrowing Instruction) throws(Fault) {
+        try requireX87()
+        let number = instruction.operands.1.register.x87Number
+        var environment = x87Environment
+        var (a, b) = (state.pointee.x87[0], state.pointee.x87[number])
+        let isEmpty = (state.pointee.x87.isEmpty(0), state.pointee.x87.isEmpty(number))
+        var isDone = true
+        if isEmpty.0 || isEmpty.1 {
+            isDone = raiseStackFault(&environment, isOverflow: false)
+            if isEmpty.0 { a = .indefinite }
+            if isEmpty.1 { b = .indefinite }
+        }
+        if isDone {
+            state.pointee.x87[0] = b
+            state.pointee.x87[number] = a
+        }
+        complete(instruction, environment)
+    }
+
+    /// FCMOVcc.
+    func fcmov(_ instruction: borrowing Instruction) throws(Fault) {
+        try requireX87()
+        let number = instruction.operands.1.register.x87Number
+        var environment = x87Environment
+        if state.pointee.x87.isEmpty(0) || state.pointee.x87.isEmpty(number) {
+            if raiseStackFault(&environment, isOverflow: false) { state.pointee.x87[0] = .indefinite }
+        } else if state.pointee.holds(instruction.condition) {
+            state.pointee.x87[0] = state.pointee.x87[number]
+        }
+        complete(instruction, environment)
+    }
+}
