@@ -6,6 +6,8 @@ package struct InstructionFormatter: Sendable {
     /// The code mode that the text is to be assembled in, which decides what needs a size or prefix.
     package var mode: CodeMode
     /// Writes `byte`, `dword` … before every memory operand, not only where no register tells the size.
+    ///
+    /// NASM refuses it with some vector instructions.
     package var alwaysWritesSize = false
 
     package init(mode: CodeMode) { self.mode = mode }
@@ -21,8 +23,17 @@ package struct InstructionFormatter: Sendable {
             }
         }
         let words = prefixes(of: instruction, definition: definition) + [instruction.mnemonic]
+        if Self.countedLoops.contains(instruction.operation) && instruction.addressSize != defaultAddressSize {
+            operands.append("\(Register.general(1, width: Int(instruction.addressSize)))")
+        }
         return words.joined(separator: " ") + (operands.isEmpty ? "" : " " + operands.joined(separator: ", "))
     }
+}
+
+extension InstructionFormatter {
+    /// LOOP and its kin write the counter where it is not the one of the mode.
+    private static let countedLoops: Set<Operation> = [.loop, .loope, .loopne]
+    private static let shortBranches = countedLoops.union([.jcxz])
 }
 
 extension Instruction {
@@ -65,10 +76,9 @@ extension InstructionFormatter {
     /// Whether the address size matters but no operand shows it.
     private func hidesAddressSize(_ instruction: Instruction, _ definition: InstructionDefinition) -> Bool {
         guard instruction.addressSize != defaultAddressSize else { return false }
-        return instruction.memory.base == .eip
-            || definition.operands.contains { form in
-                hidesRegister(form, definition) || (form.shape.isImplicit && form != .memoryRAX)
-            }
+        return definition.operands.contains { form in
+            hidesRegister(form, definition) || (form.shape.isImplicit && form != .memoryRAX)
+        }
     }
 
     private func defaultOperandSize(_ rule: OperandSizeRule) -> UInt8 {
@@ -85,7 +95,8 @@ extension InstructionFormatter {
         if definition.operands.contains(where: { $0.shape.width == .environment || $0.shape.width == .x87State }) {
             return true
         }
-        if definition.operands.contains(where: { $0.shape.place == .relative }) { return true }
+        // Other branches say it before their target
+        if Self.shortBranches.contains(instruction.operation) { return true }
         if Self.silentAboutOperandSize.contains(instruction.operation) { return true }
         return instruction.operands.0.register.class == .segment
             && (instruction.operation == .push || instruction.operation == .pop)
@@ -128,11 +139,21 @@ extension InstructionFormatter {
             return hex(instruction.immediate2)
         case .relative:
             let next = address &+ UInt64(instruction.length)
-            return hex(masked(next &+ instruction.immediate, to: instruction.operandSize))
+            let target = hex(masked(next &+ instruction.immediate, to: instruction.operandSize))
+            return branchKeywords(instruction, definition) + target
         case .farPointer:
             let size = instruction.operandSize == 16 ? "word " : "dword "
             return size + hex(instruction.immediate2) + ":" + hex(instruction.immediate)
         }
+    }
+
+    /// What a branch needs before its target if its operand size is not that of the mode.
+    private func branchKeywords(_ instruction: Instruction, _ definition: InstructionDefinition) -> String {
+        guard instruction.operandSize != defaultOperandSize(definition.sizeRule) else { return "" }
+        let size = Self.keywords[UInt16(instruction.operandSize)] ?? ""
+        // As a near branch, which also reaches the target if redundant prefixes have made this one longer
+        if instruction.operation == .jcc { return "near " + size }
+        return Self.shortBranches.contains(instruction.operation) ? "" : size
     }
 
     private func hidesRegister(_ form: OperandForm, _ definition: InstructionDefinition) -> Bool {
@@ -189,7 +210,7 @@ extension InstructionFormatter {
             })
     }()
 
-    private static let sourceSizeIsFree: Set<Operation> = [.cvtsi2ss, .cvtsi2sd, .crc32]
+    private static let sourceSizeIsFree: Set<Operation> = [.cvtsi2ss, .cvtsi2sd, .crc32, .movzx, .movsx, .movsxd]
 
     private func memoryText(_ instruction: Instruction, form: OperandForm, at address: UInt64) -> String {
         let memory = instruction.memory
@@ -199,14 +220,14 @@ extension InstructionFormatter {
         if memory.base == .rip || memory.base == .eip {
             let next = address &+ UInt64(instruction.length)
             let target = next &+ UInt64(bitPattern: memory.displacement)
-            return text + "rel " + hex(masked(target, to: instruction.addressSize)) + "]"
+            let size = instruction.addressSize == defaultAddressSize ? "" : "a\(instruction.addressSize) "
+            return text + size + "rel " + hex(masked(target, to: instruction.addressSize)) + "]"
         }
         guard memory.base != .none || memory.index != .none else {
-            let isMoffs = form == .Ob || form == .Ov
-            let address = masked(UInt64(bitPattern: memory.displacement), to: instruction.addressSize)
-            let needsSize = instruction.addressSize != defaultAddressSize || (isMoffs && mode == .bits64)
-            let size = needsSize ? Self.keywords[UInt16(instruction.addressSize)] ?? "" : ""
-            return text + size + hex(address) + "]"
+            let address = hex(masked(UInt64(bitPattern: memory.displacement), to: instruction.addressSize))
+            if instruction.addressSize != defaultAddressSize { return text + "a\(instruction.addressSize) \(address)]" }
+            let isLong = (form == .Ob || form == .Ov) && mode == .bits64
+            return text + (isLong ? "qword " : "") + address + "]"
         }
         // Without it an assembler may write [rbp*2] as [rbp+rbp], in another segment
         if memory.base == .none && memory.index.isStackAddress { text += "nosplit " }

@@ -27,7 +27,7 @@ struct DecoderComparison {
         expect(instruction.addressSize == theirs.addressWidth, .size, "address \(instruction.addressSize)")
         let definition = instruction.definition
         expect(
-            instruction.operandSize == theirs.operandWidth || !Self.usesOperandSize(definition), .size,
+            instruction.operandSize == theirs.operandWidth || !definition.usesOperandSize, .size,
             "operand \(instruction.operandSize)")
         var operands = Array(zip(definition.operands, instruction.operandList))
         // Zydis hides ST(0) where the manuals do not write it
@@ -45,20 +45,6 @@ struct DecoderComparison {
         }
         return result + flagDifferences(definition, theirs)
     }
-
-    /// Whether the operand size means something: elsewhere Zydis has sizes of its own.
-    private static func usesOperandSize(_ definition: InstructionDefinition) -> Bool {
-        silentUsersOfOperandSize.contains(definition.operation)
-            || definition.operands.contains { form in
-                [form.shape.width, form.shape.memoryWidth, form.shape.encodedWidth]
-                    .contains { [.operandSize, .far, .bounds, .environment, .x87State].contains($0) }
-            }
-    }
-
-    private static let silentUsersOfOperandSize: Set<Operation> = [
-        .ret, .retFar, .iret, .pushf, .popf, .pusha, .popa, .enter, .leave, .push, .pop, .lgdt, .lidt, .call, .jmp,
-        .jcc, .loop, .loope, .loopne, .jcxz, .cbw, .cwde, .cdqe, .cwd, .cdq, .cqo,
-    ]
 
     private static let x87WithHiddenST0: Set<Operation> = [.fcom, .fcomp, .fucom, .fxch]
 
@@ -147,5 +133,21 @@ struct DecoderComparison {
         "cmovg": "cmovnle", "xlatb": "xlat", "pushfw": "pushf", "popfw": "popf", "pushaw": "pusha", "popaw": "popa",
         "iretw": "iret", "retfw": "ret", "retfd": "ret", "retfq": "ret",
         "fstp": "fstpnce", "fneni": "feni8087_nop", "fndisi": "fdisi8087_nop", "fsetpm": "fsetpm287_nop",
+    ]
+}
+
+extension InstructionDefinition {
+    /// Whether the operand size means something.
+    var usesOperandSize: Bool {
+        Self.silentUsersOfOperandSize.contains(operation)
+            || operands.contains { form in
+                [form.shape.width, form.shape.memoryWidth, form.shape.encodedWidth]
+                    .contains { [.operandSize, .far, .bounds, .environment, .x87State].contains($0) }
+            }
+    }
+
+    private static let silentUsersOfOperandSize: Set<Operation> = [
+        .ret, .retFar, .iret, .pushf, .popf, .pusha, .popa, .enter, .leave, .push, .pop, .lgdt, .lidt, .call, .jmp,
+        .jcc, .loop, .loope, .loopne, .jcxz, .cbw, .cwde, .cdqe, .cwd, .cdq, .cqo,
     ]
 }

@@ -12,13 +12,9 @@ extension Processor {
     package func readLinear(
         _ linear: UInt64, width: Int, _ privilege: AccessPrivilege = .current
     ) throws(Fault) -> UInt64 {
-        if privilege == .current {
-            let line = state.pointee.tlb[Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)]
-            if line.readTag == (linear &+ UInt64(width - 1)) & ~0xFFF {
-                return loadHost(linear &+ line.addend, width)
-            }
-            try checkAlignment(linear, width)
-        }
+        let line = lines(privilege)[Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)]
+        if line.readTag == (linear &+ UInt64(width - 1)) & ~0xFFF { return loadHost(linear &+ line.addend, width) }
+        if privilege == .current { try checkAlignment(linear, width) }
         if linear & 0xFFF &+ UInt64(width) > 0x1000 {
             // Both pages must be readable before either is read: device reads have side effects.
             let firstCount = Int(0x1000 &- (linear & 0xFFF))
@@ -43,13 +39,11 @@ extension Processor {
     package func writeLinear(
         _ linear: UInt64, _ value: UInt64, width: Int, _ privilege: AccessPrivilege = .current
     ) throws(Fault) {
-        if privilege == .current {
-            let line = state.pointee.tlb[Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)]
-            if line.writeTag == (linear &+ UInt64(width - 1)) & ~0xFFF {
-                return storeHost(linear &+ line.addend, value, width)
-            }
-            try checkAlignment(linear, width)
+        let line = lines(privilege)[Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)]
+        if line.writeTag == (linear &+ UInt64(width - 1)) & ~0xFFF {
+            return storeHost(linear &+ line.addend, value, width)
         }
+        if privilege == .current { try checkAlignment(linear, width) }
         if linear & 0xFFF &+ UInt64(width) > 0x1000 {
             let firstCount = Int(0x1000 &- (linear & 0xFFF))
             let second = wrapLinear(linear &+ UInt64(firstCount))
@@ -71,11 +65,9 @@ extension Processor {
     /// Raises the fault that a write would raise, and nothing else: read-modify-write instructions and pushes of
     /// several values call it first.
     package func probeWrite(_ linear: UInt64, width: Int, _ privilege: AccessPrivilege = .current) throws(Fault) {
-        if privilege == .current {
-            let line = state.pointee.tlb[Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)]
-            if line.writeTag == (linear &+ UInt64(width - 1)) & ~0xFFF { return }
-            try checkAlignment(linear, width)
-        }
+        let line = lines(privilege)[Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)]
+        if line.writeTag == (linear &+ UInt64(width - 1)) & ~0xFFF { return }
+        if privilege == .current { try checkAlignment(linear, width) }
         _ = try translateAndFill(linear, .write, privilege)
         if linear & 0xFFF &+ UInt64(width) > 0x1000 {
             _ = try translateAndFill(wrapLinear(linear & ~0xFFF &+ 0x1000), .write, privilege)
@@ -104,14 +96,12 @@ extension Processor {
         _ linear: UInt64, _ kind: AccessKind, _ privilege: AccessPrivilege = .current
     ) throws(Fault) -> UInt64 {
         let translation = try translate(linear, kind, privilege)
-        guard privilege == .current, let page = memory.pageIndex(translation.physical) else {
-            return translation.physical
-        }
+        guard let page = memory.pageIndex(translation.physical) else { return translation.physical }
         let linearPage = linear & ~0xFFF
         // SAFETY: only the number of the host address is kept; it is used again after a tag has matched.
         let host = UInt64(UInt(bitPattern: memory.pointer(toPage: page)))
-        let context = state.pointee.mode.tlbContext
-        let slot = state.pointee.tlb + Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)
+        let context = context(privilege)
+        let slot = lines(privilege) + Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)
         let flags = memory.pageFlags[page]
         let watched = isWatched(linearPage: linearPage)
         var entry = TLBEntry(
@@ -139,6 +129,24 @@ extension Processor {
         }
         tlb.fill(context, linear: linear, entry: entry, large: translation.largePage)
         return translation.physical
+    }
+
+    /// Which soft TLB table has the permissions of an access.
+    @inline(__always)
+    private func context(_ privilege: AccessPrivilege) -> TLBContext {
+        switch privilege {
+        case .current: state.pointee.mode.tlbContext
+        case .system: state.pointee.cr4 & CR4.SMAP != 0 ? .supervisor : .supervisorWithUserAccess
+        case .supervisor:
+            state.pointee.cr4 & CR4.SMAP != 0 && state.pointee.systemFlags & RFLAGS.AC == 0
+                ? .supervisor : .supervisorWithUserAccess
+        }
+    }
+
+    /// The first line of that table.
+    @inline(__always)
+    private func lines(_ privilege: AccessPrivilege) -> UnsafeMutablePointer<TLBEntry> {
+        privilege == .current ? state.pointee.tlb : tlb.table(context(privilege))
     }
 
     @inline(__always)

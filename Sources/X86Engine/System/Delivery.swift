@@ -131,6 +131,8 @@ extension Processor {
             } catch {
                 var second = error
                 if source.isExternal { second.markExternal() }
+                // A page fault sets CR2 even if it becomes a double fault.
+                if second.vector == 14 { state.pointee.cr2 = second.address }
                 if chain.isEmpty { chain.append(record(fault)) }
                 chain.append(record(second))
                 if source == .exception {
