@@ -40,11 +40,26 @@ struct AssemblerDifference {
             kind: .acceptedHere, pattern: "\\w+ \\[.*\\], qword \\d+",
             reason: "the size of the number is that of the memory, with 64 bits too"),
         .init(
+            kind: .acceptedHere, pattern: "add ax, -65536",
+            reason: "the smallest number that NASM takes for a word elsewhere"),
+        .init(
+            kind: .refusedHere, pattern: "rep rep movsb|lock lock inc .*",
+            reason: "a prefix is written once"),
+        .init(
+            kind: .refusedHere, pattern: ".*,",
+            reason: "no operand follows the comma"),
+        .init(
+            kind: .refusedHere, pattern: "mov rbx, \\[qword 0x10\\]",
+            reason: "only the accumulator can be moved from and to a 64-bit address, NASM ignores the size"),
+        .init(
+            kind: .refusedHere, pattern: "(o16|o32) (jmp|jz|ret|lgdt).*",
+            reason: "the size of these cannot be changed in 64-bit mode"),
+        .init(
             kind: .refusedHere, pattern: "(loop\\w*|je?cxz|jrcxz) (strict )?-?\\w+(, \\w+)?",
             reason: "NASM does not see that a number as target is too far away"),
         .init(
-            kind: .refusedHere, pattern: "ud(0|1|2b)",
-            reason: "UD0 and UD1 have a ModRM byte (SDM volume 2)"),
+            kind: .refusedHere, pattern: "ud(0|1|2b).*",
+            reason: "UD0 and UD1 have a ModRM byte and no operand size (SDM volume 2)"),
         .init(
             kind: .refusedHere, pattern: "lea \\w+, -?\\w+",
             reason: "NASM takes a number for an address here"),

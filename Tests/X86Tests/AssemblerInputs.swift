@@ -10,8 +10,74 @@ struct AssemblerInputs {
 
     init(bits: Int) { self.bits = bits }
 
+    /// Lines beside those of the table: sizes, prefixes and addresses that have rules of their own.
+    static let handWritten = [
+        "lea cx, 0x1234", "mov rax, 1", "mov rax, -1", "mov rax, 0x80000000", "mov rax, 0xffffffff80000000",
+        "mov rax, strict 1", "mov rax, strict dword 1", "mov rax, dword 1", "mov rax, qword 1", "mov eax, [qword 0x10]",
+        "mov al, [qword 0x123456789abcdef0]", "mov rbx, [qword 0x10]", "mov eax, [a32 0x10]", "mov ebx, [a32 0x10]",
+        "a32 mov eax, [0x10]", "a16 mov eax, [0x10]", "a64 mov eax, [rbx]", "mov eax, [a16 bx]", "a32 mov eax, [bx]",
+        "mov eax, [rax+ebx]", "mov eax, [ax]", "mov eax, [sp]", "mov eax, [bx+bp]", "mov eax, [si+di]",
+        "mov eax, [bx*2]",
+        "mov eax, [esp*2]", "mov eax, [eax+esp]", "mov eax, [esp+esp]", "mov eax, [eax*1+ebx]", "mov eax, [ebx+eax*1]",
+        "mov eax, [eax*6]", "mov eax, [eax-ebx]", "mov eax, [eax*2+ebx*2]", "mov eax, [eax+ebx+ecx]", "mov eax, [al]",
+        "mov eax, [eax+5-5]", "mov eax, [(eax+1)*2]", "mov eax, [eax*0+7]", "mov eax, [2*eax+ebx]", "mov eax, [xmm0]",
+        "mov eax, [ebp*1]", "mov eax, [nosplit eax*1]", "mov eax, [byte eax+127]", "mov eax, [byte eax+128]",
+        "mov eax, [dword eax]", "mov eax, es:[eax]", "mov eax, [es:eax]", "es mov eax, [eax]", "es mov eax, [fs:eax]",
+        "lock add [eax], ebx", "lock add ebx, [eax]", "lock add ebx, eax", "lock mov [eax], ebx",
+        "lock xchg [eax], ebx",
+        "lock inc dword [eax]", "lock cmpxchg8b [eax]", "lock bts [eax], ebx", "lock bt [eax], ebx", "rep movsb",
+        "rep lodsd", "repe cmpsb", "repz cmpsw", "repne scasb", "repnz scasd", "rep insb", "rep outsd", "rep ret",
+        "rep nop", "rep rep movsb", "rep repne movsb", "lock lock inc dword [eax]", "es movsb", "es fs movsb",
+        "a16 movsb", "a32 movsb", "a16 rep movsd", "a32 rep stosd", "rep", "es", "o16", "o32", "a16", "a32",
+        "o16 push es", "o32 push es", "o16 pop fs", "o32 retf", "o16 retf 4", "o64 retf", "o16 ret", "o16 lgdt [eax]",
+        "o32 lgdt [eax]", "o16 iret", "o32 iret", "o64 iret", "o16 leave", "o16 enter 8, 0", "o16 fnsave [eax]",
+        "o32 fldenv [eax]", "o16 nop", "o64 nop", "o16 cpuid", "o64 sysret", "o16 mov ax, bx", "o32 mov eax, ebx",
+        "o16 jmp short $", "o16 jz $", "o32 jmp short $", "wait fnop", "wait", "fwait", "xlat", "xlatb", "es xlatb",
+        "jmp word $", "jmp dword $", "jmp near word $", "jz near word $", "jz near dword $", "jz word $", "call word $",
+        "call dword $", "jmp short $+129", "jmp short $+130", "jmp short $-126", "jmp short $-127", "jmp $+129",
+        "jmp $+130", "jmp $-126", "jmp $-127", "jz $+129", "jz $+130", "loop $+129", "loop $+130", "jmp near $",
+        "jmp strict $", "jmp strict short $", "call near $", "call short $", "jmp far [eax]", "jmp far word [eax]",
+        "jmp far dword [eax]", "jmp far qword [eax]", "call far [eax]", "call far dword [eax]", "jmp [eax]",
+        "call [eax]",
+        "jmp near [eax]", "call near [eax]", "jmp near eax", "jmp short eax", "jmp far eax", "jmp far 1:2", "jmp 1:2",
+        "jmp word 1:2", "jmp dword 1:2", "call dword 8:0x12345678", "call word 8:0x12345", "jmp 0x12345:0",
+        "push 5", "push 500", "push byte 5", "push word 5", "push dword 5", "push qword 5", "push byte 200",
+        "push strict dword 5", "push strict word 5", "push [eax]", "push byte [eax]", "push word [eax]",
+        "push dword [eax]",
+        "push qword [eax]", "push eax", "push ax", "push rax", "push al", "push cs", "pop ds", "pop word [eax]",
+        "mov ds, eax", "mov ds, rax", "mov ds, ax", "mov ax, ds", "mov eax, ds", "mov rax, ds", "mov [eax], ds",
+        "mov word [eax], ds", "mov dword [eax], ds", "mov ds, [eax]", "mov ds, word [eax]", "mov ds, dword [eax]",
+        "mov cs, ax", "mov ds, es", "mov ah, r8b", "mov ah, sil", "movzx rax, ah", "movzx eax, ah", "movzx r8d, ah",
+        "xchg eax, eax", "xchg rax, rax", "xchg ax, ax", "xchg al, al", "xchg ah, bl", "xchg r8, rax", "imul eax, 5",
+        "imul eax, 500", "imul eax, [ebx]", "imul eax, [ebx], 5", "imul eax, byte 5", "imul eax, dword 5", "imul eax",
+        "test [eax], ebx", "test ebx, [eax]", "test al, bl", "test [eax], bl", "shl eax, 1", "shl eax, byte 1",
+        "shl eax, cl", "shl eax, ecx", "shl eax, 256", "shl [eax], 1", "shl [eax], cl", "add [eax], 1",
+        "add [eax], byte 1", "add [eax], word 1", "add [eax], dword 1", "mov [eax], byte 1", "cmp [eax], byte -1",
+        "add al, 255", "add al, 256", "add al, -256", "add al, -257", "add ax, 65535", "add ax, 65536",
+        "add ax, -65536",
+        "add eax, 0xffffffff", "add eax, 0x100000000", "add rax, 0x7fffffff", "add rax, 0x80000000",
+        "add rax, 0xffffffff80000000", "in al, 255", "in al, 256", "in eax, dx", "in rax, dx", "out 5, eax", "int 3",
+        "int3", "int 255", "int 256", "int -1", "enter 65535, 255", "enter 65536, 0", "enter 0, 256", "ret 65535",
+        "ret 65536", "aam", "aam 16", "aad 255", "aad 256", "fadd", "fadd st0, st0", "fadd st1, st1", "fadd to st3",
+        "fadd to st3, st0", "fxch st0", "fld st0", "fst st0, st1", "fstsw ax", "fnstsw [eax]", "fstsw eax", "finit",
+        "cmpeqps xmm0, xmm1", "cmpnless xmm1, [eax]", "cmpps xmm0, xmm1, 8", "cmpsd", "movsd", "movsd xmm0, [eax]",
+        "movq xmm0, [eax]", "movd xmm0, [eax]", "movq rax, xmm1", "movd mm0, eax", "pinsrw mm0, [eax], 3",
+        "mov eax, 'abcd'", "mov ax, 'ab'", "mov al, 'a'", "mov eax, 1 << 4 | 3", "mov eax, ~0 & 0xff",
+        "mov eax, 7 / 2 * 3",
+        "mov eax, 1 == 1", "mov eax, -7 % 3", "mov eax, 5 > 3 && 2 < 1", "mov eax, 6 ^ 3", "mov eax, !5",
+        "mov eax, 1_000",
+        "mov eax, 0b101", "mov eax, 101b", "mov eax, 17o", "mov eax, 0x1F", "mov eax, 1Fh", "mov eax, $1F",
+        "mov eax, 0d19",
+        "mov eax, 19d", "mov eax, 0b1h", "mov eax, 1 ^^ 0", "mov eax, 2 <> 3", "mov eax, 2 = 3", "mov eax, (1 + 2) * 3",
+        "mov eax, -(3)", "mov eax, - - 3", "mov eax, 1 || 0", "mov eax, 8 >> 1 << 2", "mov eax, -8 >>> 1 & 0xff",
+        "mov eax, 1 +", "mov eax,", "mov , eax", "mov eax ebx", "mov eax, ebx,", "mov eax, ebx, ecx", "mov", "mov eax",
+        "add eax, (1", "mov eax, [ebx", "mov eax, ebx]", "bogus eax", "mov eax, bogus",
+    ]
+
     /// Lines with operands of the kinds that the rows demand.
     mutating func fittingLines(for mnemonic: String) -> [String] {
+        // The lines of a mnemonic do not depend on which others there are
+        turn = mnemonic.utf8.reduce(0) { ($0 * 31 + Int($1)) % 10_007 }
         var lines: [String] = []
         for candidate in Mnemonics.candidates(for: mnemonic) ?? [] {
             let dependsOnSize = candidate.definition.operands.contains { form in
@@ -31,6 +97,7 @@ struct AssemblerInputs {
 
     /// Lines with operands that mostly do not fit.
     mutating func strayLines(for mnemonic: String) -> [String] {
+        turn = mnemonic.utf8.reduce(0) { ($0 * 31 + Int($1)) % 10_007 }
         var lines: [String] = []
         let all =
             [8, 16, 32, 64].flatMap { general($0) } + ["xmm3", "mm2", "st2", "fs", "cr3"] + memory(sizes: [8, 32])

@@ -78,8 +78,9 @@ struct NASM {
         process.executableURL = URL(fileURLWithPath: executable)
         // A value that does not fit is an error for us, so it is one here
         process.arguments = [
-            "-f", "bin", "-w-all", "-w+number-overflow", "-w+error=number-overflow", "-w+error=prefix-lock",
-            "-w+error=prefix-opsize", "-w+error=label-orphan", "-Z", messages.path, "-o", output.path, input.path,
+            "-f", "bin", "-w-all", "-w+number-overflow", "-w+error=number-overflow", "-w+prefix-lock",
+            "-w+error=prefix-lock", "-w+prefix-opsize", "-w+error=prefix-opsize", "-w+label-orphan",
+            "-w+error=label-orphan", "-Z", messages.path, "-o", output.path, input.path,
         ]
         try process.run()
         process.waitUntilExit()

@@ -24,8 +24,6 @@ import X86
                 }
             }
         }
-        print("@@ \(rows.count) rows, \(failures.count) failures")
-        for failure in failures { print("@@ \(failure)") }
         #expect(failures == [])
         #expect(rows.count > 950)
     }
