@@ -114,6 +114,34 @@ private typealias Selectors = TestMachine.Selectors
         #expect(machine.events.count == 1)
     }
 
+    @Test func skippedLoadInARunningBlockGoesOnBehindIt() throws {
+        let machine = try TestMachine()
+        machine.prepare(.long)
+        machine.processor.watched = .exception
+        machine.verdict = { _ in .skip }
+        #expect(try machine.runToHalt("mov ecx, 5\nmov eax, [0xFFFFFFFFFFFF0000]\ninc ecx\nhlt") == nil)
+        #expect(machine.state.rcx == 6 && machine.state.rax == 0)
+    }
+
+    @Test func interruptBetweenIterationsSavesResumeFlag() throws {
+        let machine = try TestMachine()
+        machine.prepare(.long)
+        machine.state.rflags = 0x202
+        machine.state.rcx = 100
+        machine.state.rsi = 0x9000
+        machine.state.rdi = 0xA000
+        try machine.load("rep movsb\nnop\nhlt")
+        machine.step(10)
+        #expect(machine.state.rcx == 90 && machine.state.rip == Layout.code)
+        machine.interrupt(0x40)
+        machine.write([0x48, 0xCF], at: TestMachine.handler(0x40))
+        machine.step()
+        #expect(machine.state.rip == TestMachine.handler(0x40))
+        #expect(machine.stack(0) == Layout.code && machine.stack(2) == 0x1_0202)
+        #expect(machine.run() == .halted)
+        #expect(machine.state.rcx == 0 && machine.state.rflags & RFLAGS.RF == 0)
+    }
+
     @Test func unwatchedHypercallIsInvalid() throws {
         for code in ["vmcall", "vmmcall", "vmlaunch", "clgi", "rsm", "monitor", "mwait"] {
             let machine = try TestMachine()
