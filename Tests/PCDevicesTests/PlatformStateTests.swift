@@ -144,6 +144,9 @@ private func trace(_ pc: PersonalComputer, steps: Int) -> [String] {
             _ = watched.signals(to: 0)
         }
         #expect(watched.state == alone.state)
+        #expect(try watched.stateHash() == alone.stateHash())
+        alone.writePort(1, to: 0x80, width: .byte)
+        #expect(try watched.stateHash() != alone.stateHash())
     }
 
     @Test func eachFieldOfTheStateChangesItsBytes() throws {
