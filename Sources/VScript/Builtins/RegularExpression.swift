@@ -87,7 +87,11 @@ package final class RegularExpression: Sendable {
             var list = ThreadList(capacity: regex.program.count)
             for seed in seeds { regex.add(seed, [], to: &list, at: before.count - 1, in: before) }
             seeds = list.threads.compactMap { thread in
-                if case .scalars(let set) = regex.program[thread.counter], set.contains(scalar) { thread.counter + 1 } else { nil }
+                if case .scalars(let set) = regex.program[thread.counter], set.contains(scalar) {
+                    thread.counter + 1
+                } else {
+                    nil
+                }
             }
             seeds.append(0)
             previous = scalar
@@ -116,7 +120,8 @@ package final class RegularExpression: Sendable {
     }
 
     /// Follows the steps that read nothing, in order of preference, without recursion.
-    fileprivate func add(_ counter: Int, _ slots: [Int], to list: inout ThreadList, at position: Int, in text: [UInt32]) {
+    fileprivate func add(_ counter: Int, _ slots: [Int], to list: inout ThreadList, at position: Int, in text: [UInt32])
+    {
         var pending = [(counter, slots)]
         while let (counter, slots) = pending.popLast() {
             guard !list.isPresent[counter] else { continue }

@@ -146,7 +146,9 @@ extension Resolver {
             return Node(syntax.span, .property(declaration: slot, name: name.text, value))
         }
         if let refusal = property.refusal, kind.refusal == nil {
-            report(.notImplemented, "`\(name.text)` of a `\(kind.name)` is not implemented", at: syntax.span, notes: [refusal])
+            report(
+                .notImplemented, "`\(name.text)` of a `\(kind.name)` is not implemented", at: syntax.span,
+                notes: [refusal])
         }
         if case .literal(let literal) = value.code, !property.type.accepts(literal.value) {
             diagnostics.append(property.refuse(literal.value, at: value.span))

@@ -208,7 +208,9 @@ package final class Assembly: TabledObject {
             },
             Property("labels", "The addresses of its labels.") { code in
                 let map = Map()
-                for (name, address) in try code.assembled().labels.sorted(by: { ($0.value, $0.key) < ($1.value, $1.key) }) {
+                for (name, address) in try code.assembled().labels.sorted(by: {
+                    ($0.value, $0.key) < ($1.value, $1.key)
+                }) {
                     map.set(.string(name), .integer(address))
                 }
                 return .map(map)

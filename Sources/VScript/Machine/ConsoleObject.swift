@@ -15,7 +15,9 @@ final class ConsoleObject: HostObject {
 
     private static let table = MemberTable<ConsoleObject>(
         properties: [
-            Property("output", "Everything the guest has written.") { .string(String(decoding: $0.console.output, as: UTF8.self)) },
+            Property("output", "Everything the guest has written.") {
+                .string(String(decoding: $0.console.output, as: UTF8.self))
+            },
             Property("debug", "Everything the guest has written to port 0xE9.") {
                 .string(String(decoding: $0.console.debugOutput, as: UTF8.self))
             },
@@ -29,24 +31,29 @@ final class ConsoleObject: HostObject {
                 console.send(try arguments.string(0))
                 return .nil
             },
-            Builtin("command(text, within?, wall?)", "Types a line and gives what it prints until the prompt is back.") {
+            Builtin("command(text, within?, wall?)", "Types a line and gives what it prints until the prompt is back.")
+            {
                 console, arguments in
                 .string(try console.command(arguments))
             },
             Builtin("tail(lines?)", "The last lines of the output, 20 if not told how many.") { console, arguments in
                 .string(console.console.tail(Int(try arguments.optionalInteger(0, in: 1...10_000) ?? 20)))
             },
-            Builtin("echo(isOn?)", "Whether what the guest writes is written to the script's output too.") { console, arguments in
+            Builtin("echo(isOn?)", "Whether what the guest writes is written to the script's output too.") {
+                console, arguments in
                 let isOn = arguments.value(0).map { $0.isEqual(to: .bool(true)) } ?? true
                 let context = arguments.context
                 var pending: [UInt8] = []
-                console.console.onOutput = !isOn ? nil : { [weak context] byte in
-                    pending.append(byte)
-                    // A character of several bytes is written once it is whole.
-                    guard pending.count >= 4 || String(validating: pending, as: UTF8.self) != nil else { return }
-                    context?.write(String(decoding: pending, as: UTF8.self))
-                    pending = []
-                }
+                console.console.onOutput =
+                    !isOn
+                    ? nil
+                    : { [weak context] byte in
+                        pending.append(byte)
+                        // A character of several bytes is written once it is whole.
+                        guard pending.count >= 4 || String(validating: pending, as: UTF8.self) != nil else { return }
+                        context?.write(String(decoding: pending, as: UTF8.self))
+                        pending = []
+                    }
                 return .nil
             },
         ])
@@ -108,13 +115,15 @@ final class ConsoleObject: HostObject {
         let text = try arguments.string(0)
         let prompt = Array(console.output.suffix { $0 != UInt8(ascii: "\n") })
         guard !prompt.isEmpty else {
-            throw HostFailure(.timeout, "there is no prompt to type at", notes: ["wait for it first: `console.wait(\"# \")`"])
+            throw HostFailure(
+                .timeout, "there is no prompt to type at", notes: ["wait for it first: `console.wait(\"# \")`"])
         }
         let start = console.output.count
         send(text + "\n")
         let end = [UInt8(ascii: "\n")] + prompt
         let scanner = TextScanner(end)
-        let (stop, match) = try run(arguments, wall: 2, try GuestObject.limits(arguments, within: 1, instructions: nil)) { bytes, _ in
+        let (stop, match) = try run(arguments, wall: 2, try GuestObject.limits(arguments, within: 1, instructions: nil))
+        { bytes, _ in
             scanner.match(bytes, from: start)
         }
         guard let match else { throw failure("the prompt did not come back", stop) }

@@ -8,22 +8,28 @@ final class GuestMaker: DeclarationMaker {
 
     func make(_ declaration: Declaration, in session: Session) throws -> Value {
         guard declaration.kind.name == "guest" else {
-            throw HostFailure(.notImplemented, "`\(declaration.kind.name)` is not implemented", notes: declaration.kind.refusal.map { [$0] } ?? [])
+            throw HostFailure(
+                .notImplemented, "`\(declaration.kind.name)` is not implemented",
+                notes: declaration.kind.refusal.map { [$0] } ?? [])
         }
         if let count = declaration.integer("cpus"), count > 1 {
-            throw located(.notImplemented, "a guest with \(count) processors is not implemented: it has one", declaration, "cpus")
+            throw located(
+                .notImplemented, "a guest with \(count) processors is not implemented: it has one", declaration, "cpus")
         }
         let name = declaration.label.isNil ? "guest" : declaration.label.text
         var configuration = GuestConfiguration(name: name, boot: try boot(declaration))
         if let size = declaration.integer("memory") {
-            guard let bytes = UInt64(exactly: size) else { throw located(.bootFailure, "the memory is too large", declaration, "memory") }
+            guard let bytes = UInt64(exactly: size) else {
+                throw located(.bootFailure, "the memory is too large", declaration, "memory")
+            }
             configuration.memory = bytes
         }
         configuration.seed = UInt64(truncatingIfNeeded: declaration.integer("seed") ?? 0)
         let (total, overflow) = memory.addingReportingOverflow(configuration.memory)
         guard !overflow, total <= session.limits.guestMemory else {
             throw located(
-                .guestMemoryLimit, "the guests need more than \(session.limits.guestMemory) bytes of memory", declaration, "memory",
+                .guestMemoryLimit, "the guests need more than \(session.limits.guestMemory) bytes of memory",
+                declaration, "memory",
                 notes: ["the limit is `Limits.guestMemory`"])
         }
         let guest: Guest
@@ -52,12 +58,17 @@ final class GuestMaker: DeclarationMaker {
                 throw Interruption.fault(
                     Fault(
                         Diagnostic(
-                            ScriptCode.misplacedDeclaration, "a guest that boots a kernel has no code of its own", at: ring.header,
-                            related: [Diagnostic.Label(declaration.span(of: "boot"), "rings belong to `.real`, `.protected` and `.long`")])))
+                            ScriptCode.misplacedDeclaration, "a guest that boots a kernel has no code of its own",
+                            at: ring.header,
+                            related: [
+                                Diagnostic.Label(
+                                    declaration.span(of: "boot"), "rings belong to `.real`, `.protected` and `.long`")
+                            ])))
             }
             return image.source
         }
-        guard let symbol = declaration.symbol("boot"), let environment = PreparedLayout.Environment(rawValue: symbol) else {
+        guard let symbol = declaration.symbol("boot"), let environment = PreparedLayout.Environment(rawValue: symbol)
+        else {
             throw located(.missingProperty, "a guest needs `boot`", declaration, "boot")
         }
         return BootSource(.prepared(try RingAssembler(environment).prepare(rings)))
@@ -105,5 +116,7 @@ final class BootObject: TabledObject {
 
     var typeName: String { "a boot image" }
     var text: String { "<boot image \(name)>" }
-    static let members = MemberTable<BootObject>(properties: [Property("name", "The file it was made from.") { .string($0.name) }])
+    static let members = MemberTable<BootObject>(properties: [
+        Property("name", "The file it was made from.") { .string($0.name) }
+    ])
 }

@@ -26,10 +26,8 @@ final class GuestObject: TabledObject, EventSource {
     var memberNames: [String] { Self.members.names + Schema.guest.events.map(\.name) }
 
     func member(_ name: String) throws -> Value? {
-        if let event = Schema.guest.events.first(where: { $0.name == name }) {
-            return .function(EventPattern.maker(event, of: self))
-        }
-        return try Self.members.get(name, of: self)
+        if let found = try Self.members.get(name, of: self) { return found }
+        return Schema.guest.events.first { $0.name == name }.map { .function(EventPattern.maker($0, of: self)) }
     }
 
     // MARK: - Running
@@ -213,7 +211,8 @@ enum EventFilters {
             }
             return level
         case .symbol("root"): return .root
-        case .some(let other): throw HostFailure(.wrongType, "a level is a ring's number or `.root`, not \(other.typeName)")
+        case .some(let other):
+            throw HostFailure(.wrongType, "a level is a ring's number or `.root`, not \(other.typeName)")
         }
     }
 
@@ -227,12 +226,15 @@ enum EventFilters {
             guard let number = UInt64(exactly: number) else { throw HostFailure(.outOfRange, "\(number) is negative") }
             return number...number
         case .range(let range):
-            guard let lower = UInt64(exactly: range.lowerBound), let last = UInt64(exactly: range.upperBound - 1), lower <= last
+            guard let lower = UInt64(exactly: range.lowerBound), let last = UInt64(exactly: range.upperBound - 1),
+                lower <= last
             else { throw HostFailure(.outOfRange, "the range is empty or negative") }
             return lower...last
         case .symbol(let name) where vector:
             guard let vector = ExceptionName.vector(named: name) else {
-                throw HostFailure(.outOfRange, "there is no exception `.\(name)`", notes: ["they are called as in the manuals: .UD, .GP, .PF"])
+                throw HostFailure(
+                    .outOfRange, "there is no exception `.\(name)`",
+                    notes: ["they are called as in the manuals: .UD, .GP, .PF"])
             }
             return UInt64(vector)...UInt64(vector)
         case .object(let object):

@@ -37,7 +37,8 @@ final class CPUObject: HostObject {
     private static let registers = [
         "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
         "eax", "ebx", "ecx", "edx", "esi", "edi", "ebp", "esp", "rip", "rflags", "cs", "ss", "ds", "es", "fs", "gs",
-        "cr0", "cr2", "cr3", "cr4", "efer", "gdtr", "idtr", "tr", "ldtr", "IF", "ZF", "CF", "SF", "OF", "DF", "TF", "AC",
+        "cr0", "cr2", "cr3", "cr4", "efer", "gdtr", "idtr", "tr", "ldtr", "IF", "ZF", "CF", "SF", "OF", "DF", "TF",
+        "AC",
         "PE", "PG", "LMA",
     ]
 
@@ -53,7 +54,8 @@ final class CPUObject: HostObject {
             },
         ],
         methods: [
-            Builtin("disassemble(count?, at?)", "The next instructions, each with address, bytes and text.") { cpu, arguments in
+            Builtin("disassemble(count?, at?)", "The next instructions, each with address, bytes and text.") {
+                cpu, arguments in
                 let count = Int(try arguments.optionalInteger(0, in: 1...1_000) ?? 1)
                 let start = try arguments.optionalInteger(1, in: 0...Int128(UInt64.max)).map { UInt64($0) }
                 return .items(cpu.instructions(count, from: start ?? cpu.view.rip))
@@ -67,7 +69,8 @@ final class CPUObject: HostObject {
         var result: [Value] = []
         for _ in 0..<count {
             let bytes = bytes(at: address, upTo: 15)
-            guard !bytes.isEmpty, case .instruction(let instruction) = bytes.withUnsafeBytes({ Decoder.decode($0, mode: mode) })
+            guard !bytes.isEmpty,
+                case .instruction(let instruction) = bytes.withUnsafeBytes({ Decoder.decode($0, mode: mode) })
             else { break }
             let length = Int(instruction.length)
             result.append(
@@ -145,7 +148,9 @@ final class MemoryObject: HostObject {
     }
 
     private func address(_ number: Int128) throws(HostFailure) -> UInt64 {
-        guard let address = UInt64(exactly: number) else { throw HostFailure(.outOfRange, "\(number) is not an address") }
+        guard let address = UInt64(exactly: number) else {
+            throw HostFailure(.outOfRange, "\(number) is not an address")
+        }
         return address
     }
 
@@ -178,7 +183,8 @@ final class MemoryObject: HostObject {
     private func unmapped(_ address: UInt64, _ count: Int) -> HostFailure {
         HostFailure(
             .outOfRange,
-            "there is no \(isVirtual ? "mapped " : "")memory at \(hexadecimal(address))" + (count > 1 ? " for \(count) bytes" : ""))
+            "there is no \(isVirtual ? "mapped " : "")memory at \(hexadecimal(address))"
+                + (count > 1 ? " for \(count) bytes" : ""))
     }
 
     private func number(_ arguments: Arguments, _ width: Int) throws(HostFailure) -> Value {
@@ -195,7 +201,9 @@ final class MemoryObject: HostObject {
         Builtin("u32(at)", "Four bytes, the least significant first.") { try $0.number($1, 4) },
         Builtin("u64(at)", "Eight bytes, the least significant first.") { try $0.number($1, 8) },
         Builtin("bytes(at, count)", "Bytes from an address on.") { memory, arguments in
-            .bytes(try memory.read(try memory.address(try arguments.integer(0)), Int(try arguments.integer(1, in: 0...1 << 30))))
+            .bytes(
+                try memory.read(
+                    try memory.address(try arguments.integer(0)), Int(try arguments.integer(1, in: 0...1 << 30))))
         },
         Builtin("write(at, content)", "Writes bytes or a text from an address on.") { memory, arguments in
             try memory.write(try arguments.bytes(1), to: try memory.address(try arguments.integer(0)))
@@ -207,7 +215,8 @@ final class MemoryObject: HostObject {
                 return .string(String(decoding: try memory.read(start, Int(count)), as: UTF8.self))
             }
             var bytes: [UInt8] = []
-            while bytes.count < textLimit, let byte = try memory.read(start &+ UInt64(bytes.count), 1).first, byte != 0 {
+            while bytes.count < textLimit, let byte = try memory.read(start &+ UInt64(bytes.count), 1).first, byte != 0
+            {
                 bytes.append(byte)
             }
             return .string(String(decoding: bytes, as: UTF8.self))

@@ -46,7 +46,9 @@ struct RingAssembler {
         let gates = try rings.flatMap { ring in try ring.children.map { try gate($0, in: number(of: ring)) } }
         let syscall = try rings.first { $0.properties["syscall"] != nil }.map { try address("syscall", of: $0) }
         var stacks: [UInt8: UInt64] = [:]
-        for ring in rings where ring.properties["stack"] != nil { stacks[number(of: ring)] = try address("stack", of: ring) }
+        for ring in rings where ring.properties["stack"] != nil {
+            stacks[number(of: ring)] = try address("stack", of: ring)
+        }
         return PreparedGuest(environment, code: code, gates: gates, syscallEntry: syscall, stackTops: stacks)
     }
 
@@ -66,9 +68,12 @@ struct RingAssembler {
         for block in ring.code where block.origin != nil || block.bits != nil {
             guard let origin = block.origin else {
                 throw Interruption.fault(
-                    Fault(HostFailure(.assemblerError, "code with other `bits` needs `at:`, its address"), at: block.span.before))
+                    Fault(
+                        HostFailure(.assemblerError, "code with other `bits` needs `at:`, its address"),
+                        at: block.span.before))
             }
-            units.append(Unit(ring: number, mode: block.bits.map(CodeMode.init) ?? mode, origin: origin, blocks: [block]))
+            units.append(
+                Unit(ring: number, mode: block.bits.map(CodeMode.init) ?? mode, origin: origin, blocks: [block]))
         }
         return units
     }
@@ -107,7 +112,8 @@ struct RingAssembler {
                 }
                 report?.labels.append(Diagnostic.Label(place, mistake.message))
             }
-            throw Interruption.fault(Fault(report ?? Diagnostic(ScriptCode.assemblerError, "the code cannot be assembled")))
+            throw Interruption.fault(
+                Fault(report ?? Diagnostic(ScriptCode.assemblerError, "the code cannot be assembled")))
         }
     }
 
@@ -125,7 +131,8 @@ struct RingAssembler {
             throw HostFailure(.misplacedDeclaration, "a gate is called by a number")
         }
         return PreparedGuest.Gate(
-            kind, number: UInt16(truncatingIfNeeded: number), ring: ring, handler: try address("handler", of: declaration),
+            kind, number: UInt16(truncatingIfNeeded: number), ring: ring,
+            handler: try address("handler", of: declaration),
             privilege: UInt8(truncatingIfNeeded: declaration.integer("dpl") ?? 0),
             interruptStack: UInt8(truncatingIfNeeded: declaration.integer("ist") ?? 0))
     }
@@ -136,7 +143,8 @@ struct RingAssembler {
             guard let address = label.address else {
                 throw Interruption.fault(
                     Fault(
-                        HostFailure(.assemblerError, "the code has no label `\(label.name)`"), at: declaration.span(of: name)))
+                        HostFailure(.assemblerError, "the code has no label `\(label.name)`"),
+                        at: declaration.span(of: name)))
             }
             return address
         }

@@ -36,7 +36,8 @@ final class StopObject: HostObject {
     /// One line: reason, detail, place, instructions.
     var summary: String {
         let detail = stop.detail.isEmpty ? "" : " (\(stop.detail))"
-        return ".\(stop.reason.rawValue)\(detail) at \(guest.place(guest.guest.cpu.rip)), ring \(guest.guest.cpu.ring), "
+        return
+            ".\(stop.reason.rawValue)\(detail) at \(guest.place(guest.guest.cpu.rip)), ring \(guest.guest.cpu.ring), "
             + "\(stop.instructions) instructions"
     }
 
@@ -48,7 +49,9 @@ final class StopObject: HostObject {
         return [
             "\(cpu.mode), ring \(cpu.ring), at \(guest.place(cpu.rip))",
             line(["rip", "rflags", "cs", "ss", "rsp", "cr0", "cr2", "cr3", "cr4", "efer"]),
-            line(["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"]),
+            line([
+                "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+            ]),
         ]
     }
 
@@ -64,7 +67,9 @@ final class StopObject: HostObject {
             Property("cpu", "The processor, as it is now.") { .object(CPUObject($0.guest)) },
             Property("time", "Guest time at the stop.") { .time($0.stop.time) },
             Property("instructions", "Instructions executed until the stop.") { .integer($0.stop.instructions) },
-            Property("digest", "A fingerprint of everything the guest can see, as it is now.") { .integer($0.guest.guest.digest) },
+            Property("digest", "A fingerprint of everything the guest can see, as it is now.") {
+                .integer($0.guest.guest.digest)
+            },
             Property("faults", "The faults that led to a triple fault.") { .items($0.stop.faults.map(Value.string)) },
             Property("exitStatus", "What was written to the debug-exit port, or nil.") {
                 $0.stop.exitStatus.map { .integer($0) } ?? .nil
@@ -103,7 +108,8 @@ final class EventObject: HostObject {
 
     private static func point(_ point: Transition.Point) -> Value {
         .named([
-            "level": .level(point.level), "cs": .integer(point.cs), "rip": .integer(point.rip), "ss": .integer(point.ss),
+            "level": .level(point.level), "cs": .integer(point.cs), "rip": .integer(point.rip),
+            "ss": .integer(point.ss),
             "rsp": .integer(point.rsp), "cr3": .integer(point.cr3), "rflags": .integer(point.rflags),
         ])
     }
@@ -133,7 +139,9 @@ final class EventObject: HostObject {
             Property("from", "The level before.") { .level($0.event.from) },
             Property("to", "The level after.") { .level($0.event.to) },
             Property("cause", "What caused it, in the manuals' words.") { .string($0.event.cause) },
-            Property("vector", "Of an exception or interrupt, or nil.") { $0.event.vector.map { .integer($0) } ?? .nil },
+            Property("vector", "Of an exception or interrupt, or nil.") {
+                $0.event.vector.map { .integer($0) } ?? .nil
+            },
             Property("errorCode", "Of an exception, or nil.") { $0.event.errorCode.map { .integer($0) } ?? .nil },
             Property("address", "A faulting address, a port, an MSR or a control register, or nil.") {
                 $0.event.address.map { .integer($0) } ?? .nil
@@ -145,7 +153,9 @@ final class EventObject: HostObject {
             Property("gate", "The gate that was used: kind, DPL and index, or nil.") {
                 $0.event.transition?.gate.map(Value.string) ?? .nil
             },
-            Property("switchedStack", "Whether the stack came from a TSS.") { .bool($0.event.transition?.switchedStack ?? false) },
+            Property("switchedStack", "Whether the stack came from a TSS.") {
+                .bool($0.event.transition?.switchedStack ?? false)
+            },
             Property("before", "Level, cs, rip, ss, rsp, cr3 and rflags before a transition, or nil.") {
                 $0.event.transition.map { point($0.before) } ?? .nil
             },
@@ -157,11 +167,17 @@ final class EventObject: HostObject {
                 event.guest.guest.requestStop(try arguments.optionalString(0) ?? "")
                 return .nil
             },
-            Builtin("skip()", "Goes on after the instruction, without its effect.") { event, _ in try event.decide(.skip) },
-            Builtin("reply(value?, eax?, ebx?, ecx?, edx?)", "Answers for the instruction: with a value, or with registers.") {
+            Builtin("skip()", "Goes on after the instruction, without its effect.") { event, _ in
+                try event.decide(.skip)
+            },
+            Builtin(
+                "reply(value?, eax?, ebx?, ecx?, edx?)", "Answers for the instruction: with a value, or with registers."
+            ) {
                 event, arguments in
                 for (index, name) in ["eax", "ebx", "ecx", "edx"].enumerated() {
-                    guard let value = try arguments.optionalInteger(index + 1, in: 0...Int128(UInt32.max)) else { continue }
+                    guard let value = try arguments.optionalInteger(index + 1, in: 0...Int128(UInt32.max)) else {
+                        continue
+                    }
                     event.guest.guest.cpu.set(name, UInt64(value))
                 }
                 guard let value = try arguments.optionalInteger(0) else { return try event.decide(.skip) }
@@ -214,7 +230,9 @@ final class TransitionsObject: HostObject {
             Property(
                 "isRecording", "Whether rows are kept; counting is always on.",
                 set: { object, value in
-                    guard case .bool(let isOn) = value else { throw HostFailure(.wrongType, "`isRecording` is `true` or `false`") }
+                    guard case .bool(let isOn) = value else {
+                        throw HostFailure(.wrongType, "`isRecording` is `true` or `false`")
+                    }
                     object.log.isRecording = isOn
                 }
             ) { .bool($0.log.isRecording) },

@@ -35,11 +35,14 @@ extension StandardModules {
     static let flat = Module(
         name: "flat",
         functions: [
-            Builtin("image(content, at, mode?, entry?)", "Bytes, code or a file that run where they lie.") { _, arguments in
+            Builtin("image(content, at, mode?, entry?)", "Bytes, code or a file that run where they lie.") {
+                _, arguments in
                 let modes: [String: BootSource.FlatMode] = ["real": .real, "protected": .protected, "long": .long]
                 var mode = BootSource.FlatMode.real
                 if case .symbol(let name) = arguments.value(2) {
-                    guard let found = modes[name] else { throw arguments.wrongType(2, "`.real`, `.protected` or `.long`") }
+                    guard let found = modes[name] else {
+                        throw arguments.wrongType(2, "`.real`, `.protected` or `.long`")
+                    }
                     mode = found
                 }
                 let address = UInt64(try arguments.integer(1, in: 0...Int128(UInt64.max)))
