@@ -129,6 +129,17 @@ struct LanguageTests {
         #expect(report.fixes.first?.edits.first?.span.text == "+")
     }
 
+    @Test("codes are explained, and safe fixes applied")
+    func commands() throws {
+        #expect(explanation(of: "v0401")?.hasPrefix("V0401: ") == true)
+        #expect(explanation(of: "V0203") != nil && explanation(of: "V9999") == nil)
+        let fixed = Diagnostic.fixing(SourceFile("let total = 1\nprint \"x\"\nif total and totl { }", named: "a"))
+        #expect(fixed.text == "let total = 1\nprint \"x\"\nif total && totl { }")
+        let again = Diagnostic.fixing(SourceFile(fixed.text, named: "a"))
+        #expect(again.text == "let total = 1\nprint(\"x\")\nif total && total { }")
+        #expect(Diagnostic.fixing(SourceFile(again.text, named: "a")).applied.isEmpty)
+    }
+
     // MARK: - Expectations
 
     @Test("a failed expectation shows the values of its parts")
