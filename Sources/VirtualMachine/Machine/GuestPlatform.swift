@@ -5,8 +5,8 @@ import X86Engine
 /// the devices' signals into what the processor looks at.
 package final class GuestPlatform: ProcessorEnvironment {
     package let pc: PersonalComputer
-    /// Set right after the processor is made.
-    weak var processor: Processor?
+    /// Set right after the processor is made; the guest owns both. (Weak references would slow every use of it.)
+    unowned var processor: Processor?
     /// Receives events; nil while nobody listens.
     var observer: ((ProcessorEvent) -> EventVerdict)?
     /// The guest time that the current run ends at.

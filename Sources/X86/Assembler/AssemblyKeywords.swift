@@ -61,6 +61,16 @@ enum AssemblyPrefix: String, CaseIterable {
     case o16, o32, o64, a16, a32, a64
     case es, cs, ss, ds, fs, gs
     case wait
+
+    /// The bits of an address, of the prefixes that give one.
+    var addressSize: Int? {
+        switch self {
+        case .a16: 16
+        case .a32: 32
+        case .a64: 64
+        case .lock, .rep, .repe, .repz, .repne, .repnz, .o16, .o32, .o64, .es, .cs, .ss, .ds, .fs, .gs, .wait: nil
+        }
+    }
 }
 
 /// Words that stand before an operand or in an address.

@@ -1,8 +1,8 @@
 /// Gives every statement its address and bytes.
 ///
 /// The source is passed over until no symbol moves. Every pass uses for symbols that come later the values of the pass
-/// before; the first takes them as near as can be. An instruction that grew once never shrinks, so the sizes settle;
-/// those that have not after many passes all take their long form.
+/// before; the first takes them as near as can be. Nearly always the sizes settle after a few passes. If not,
+/// instructions whose length still changes take their long form for good, and in the end all do.
 struct AssemblyLayout {
     /// Where a statement came from and where it went.
     struct Placement {
@@ -22,16 +22,18 @@ struct AssemblyLayout {
     private(set) var mistakes: [SourceMistake] = []
 
     private var values: [AssemblyValue?]
-    /// The length of every statement in the pass before, -1 in the first pass.
+    /// The length of every statement in the pass before.
     private var lengths: [Int]
-    /// True for statements that have grown: they keep the long form.
+    /// True for statements whose length kept changing: they take the long form.
     private var isWidened: [Bool]
     private var hasMoved = false
+    private var widensChanged = false
     private var moved: Int?
     private var current = 0
     private(set) var here: Int64
 
-    private static let passesBeforeWidening = 40
+    private static let passesBeforeWidening = 8
+    private static let passesBeforeWideningAll = 40
     private static let maximumPasses = 48
 
     init(_ parser: AssemblyParser, origin: UInt64, maximumSize: Int) {
@@ -44,7 +46,7 @@ struct AssemblyLayout {
         values = symbols.map { entry in
             if case .external(let address) = entry.definition { .opaque(address) } else { nil }
         }
-        lengths = Array(repeating: -1, count: statements.count)
+        lengths = Array(repeating: 0, count: statements.count)
         isWidened = Array(repeating: false, count: statements.count)
     }
 
@@ -63,8 +65,9 @@ struct AssemblyLayout {
 
     mutating func run() {
         for pass in 0..<Self.maximumPasses {
-            if pass == Self.passesBeforeWidening { isWidened = isWidened.map { _ in true } }
+            if pass == Self.passesBeforeWideningAll { isWidened = isWidened.map { _ in true } }
             hasMoved = false
+            widensChanged = pass >= Self.passesBeforeWidening
             guard runPass() else { return }
             if !hasMoved { return }
         }
@@ -221,11 +224,7 @@ struct AssemblyLayout {
     ) throws(SourceMistake) {
         let translator = InstructionTranslator(instruction, mode: statement.mode)
         var encoded = try translator.encode(at: address, isWidened: isWidened[current], symbols: self)
-        // Once an instruction has grown it stays long; it is also long if it would shrink again
-        let isCounted = statement.count != nil
-        if lengths[current] >= 0, !isWidened[current], !isCounted, encoded.count != lengths[current],
-            lengths[current] > 0
-        {
+        if widensChanged, !isWidened[current], statement.count == nil, encoded.count != lengths[current] {
             isWidened[current] = true
             encoded = try translator.encode(at: address, isWidened: true, symbols: self)
         }

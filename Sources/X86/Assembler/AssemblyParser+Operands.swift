@@ -100,6 +100,9 @@ extension AssemblyParser {
                     throw SourceMistake(current.range, "`\(word)` cannot stand between brackets")
                 }
                 advance()
+            } else if let size = AssemblyPrefix(rawValue: word)?.addressSize {
+                memory.addressSize = size
+                advance()
             } else if let register = RegisterNames.register(named: word), next.kind == .symbol(.colon) {
                 guard register.class == .segment else {
                     throw SourceMistake(current.range, "`\(word)` is not a segment register")

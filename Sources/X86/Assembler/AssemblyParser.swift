@@ -342,7 +342,7 @@ struct AssemblyParser {
             prefixes.operandSize = prefix == .o16 ? 16 : prefix == .o32 ? 32 : 64
         case .a16, .a32, .a64:
             if prefixes.addressSize != nil { throw twice }
-            prefixes.addressSize = prefix == .a16 ? 16 : prefix == .a32 ? 32 : 64
+            prefixes.addressSize = prefix.addressSize
         case .es, .cs, .ss, .ds, .fs, .gs:
             if prefixes.segment != .none { throw twice }
             prefixes.segment = RegisterNames.register(named: prefix.rawValue) ?? .none

@@ -64,6 +64,8 @@ struct AssemblyMemory {
     var segment: Register
     /// The width in bits written before the address: of the displacement, or in 16- and 32-bit code of the address.
     var displacementSize: Int?
+    /// The width in bits of the address, if `a16`, `a32` or `a64` is written.
+    var addressSize: Int?
     /// True for `rel`, or by `default rel`.
     var isRelative: Bool
     /// True if `rel` is written.

@@ -19,6 +19,10 @@ package enum Encoder {
             if failure == .operandCount { failure = .operandKinds }
         }
         try chooseMemoryWidth(&forms, request)
+        for form in forms {
+            if let misfit = form.misfit, misfit.rank > failure.rank { failure = misfit }
+        }
+        forms.removeAll { $0.misfit != nil }
         guard let best = forms.min(by: { $0.preference < $1.preference }) else { throw failure }
         guard best.bytes.count <= 15 else { throw .tooLong }
         return best.bytes
@@ -60,7 +64,7 @@ package enum Encoder {
         let immediateSize = request.operands.lazy.compactMap { operand -> Int? in
             if case .immediate = operand.kind { operand.modifiers.size } else { nil }
         }.first
-        if let immediateSize, widths.contains(immediateSize) {
+        if let immediateSize, forms.allSatisfy(\.sizeFollowsImmediate), widths.contains(immediateSize) {
             forms.removeAll { $0.unsizedMemoryWidth != immediateSize }
             return
         }
@@ -108,6 +112,18 @@ struct EncodedForm {
     var hasNaturalSize: Bool
     /// True if an address was put into a field that extends its sign: other forms hold it in full.
     var extendsAddress: Bool
+    /// True if the immediate is a byte that is extended.
+    var hasShortImmediate: Bool
+    /// True if the size of the immediate tells that of a memory operand.
+    var sizeFollowsImmediate: Bool
 
-    var preference: (Int, Int) { (extendsAddress ? 1 : 0, bytes.count) }
+    /// True if the row demands REX.W.
+    var needsW: Bool
+    /// Why the form is not possible after all.
+    var misfit: EncodingFailure?
+
+    /// The smallest wins.
+    var preference: (Int, Int, Int, Int) {
+        (extendsAddress ? 1 : 0, bytes.count, hasShortImmediate ? 0 : 1, needsW ? 1 : 0)
+    }
 }

@@ -44,6 +44,8 @@ package struct RequestedMemory: Sendable, Hashable {
     package var displacement = OperandValue(0)
     /// The width in bits of the displacement, if it is demanded; without registers that of the address.
     package var displacementSize: Int?
+    /// The width in bits of the address, if it is demanded.
+    package var addressSize: Int?
 
     package init() {}
 }

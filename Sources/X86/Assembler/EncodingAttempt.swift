@@ -28,7 +28,10 @@ struct EncodingAttempt {
     /// True if a memory operand without a size could have any.
     private var sizeIsOpen = false
     private var unsizedMemoryWidth: Int?
+    /// A value that does not fit its field; the form still counts when the size of a memory operand is in question.
+    private var misfit: EncodingFailure?
     private var extendsAddress = false
+    private var hasShortImmediate = false
 
     init(_ candidate: MnemonicCandidate, operandSize: Int, _ request: EncoderRequest) throws(EncodingFailure) {
         self.candidate = candidate
@@ -88,6 +91,10 @@ struct EncodingAttempt {
             } else if request.mode != .bits64 {
                 size = memory.displacementSize
             }
+            if let demanded = memory.addressSize {
+                if let size, size != demanded { throw .address(operand: operand, .prefixDisagrees) }
+                size = demanded
+            }
         }
         for (source, form) in zip(candidate.sources, candidate.definition.operands) {
             if form == .addressRAX, case .written(let index) = source,
@@ -136,6 +143,7 @@ struct EncodingAttempt {
         case .not64: if mode == .bits64 { throw .mode }
         case .only64: if mode != .bits64 { throw .mode }
         }
+        if definition.w == true, !definition.isVEX, mode != .bits64 { throw .mode }
         for (index, operand) in request.operands.enumerated() {
             if case .register(let register) = operand.kind, mode != .bits64, register.needs64BitMode {
                 throw .needs64BitMode(operand: index, register)
@@ -164,7 +172,9 @@ struct EncodingAttempt {
         if operandSize != naturalSize, !sizeIsShown, !isDemanded, !sizeIsOpen { throw .operandKinds }
         return EncodedForm(
             bytes: try assemble(), operation: definition.operation, unsizedMemoryWidth: unsizedMemoryWidth,
-            hasNaturalSize: operandSize == naturalSize, extendsAddress: extendsAddress)
+            hasNaturalSize: operandSize == naturalSize, extendsAddress: extendsAddress,
+            hasShortImmediate: hasShortImmediate, sizeFollowsImmediate: definition.sizeFollowsImmediate,
+            needsW: definition.w == true, misfit: misfit)
     }
 
     /// The operands as NASM encodes them when a narrower register does the same.
@@ -189,7 +199,7 @@ struct EncodingAttempt {
         } else if forms == [.Sw, .Ew], width(1) != 0 {
             narrow(1, to: 16)
         } else if definition.operation == .lar || definition.operation == .lsl, width(1) != 0 {
-            narrow(1, to: operandSize)
+            narrow(1, to: min(operandSize, 32))
         }
         return operands
     }
@@ -217,8 +227,8 @@ struct EncodingAttempt {
                 guard size == operandSize else { throw .sizeMismatch(operand: index) }
                 sizeIsShown = true
             }
-            try requireFit(offset, bits: operandSize, index)
-            try requireFit(selector, bits: 16, index)
+            requireFit(offset, bits: operandSize, index)
+            requireFit(selector, bits: 16, index)
             immediates += [(offset.bits, operandSize / 8), (selector.bits, 2)]
         }
     }
@@ -300,6 +310,8 @@ struct EncodingAttempt {
             }
             if shape.memoryWidth.dependsOnOperandSize { sizeIsShown = true }
         } else if width > 0 {
+            // NASM has no MOVZX and MOVSX from words to words, so that a byte is meant
+            if definition.operands == [.Gv, .Ew], operandSize == 16 { throw .operandKinds }
             unsizedMemoryWidth = width
             if shape.memoryWidth.dependsOnOperandSize { sizeIsOpen = true }
         }
@@ -323,7 +335,7 @@ struct EncodingAttempt {
         if mode == .bits64 {
             guard memory.displacementSize == 64 ? addressSize == 64 : addressSize == 32 else { throw .operandKinds }
         }
-        if addressSize < 64 { try requireFit(memory.displacement, bits: addressSize, index) }
+        if addressSize < 64 { requireFit(memory.displacement, bits: addressSize, index) }
         immediates.append((memory.displacement.bits, addressSize / 8))
     }
 
@@ -349,7 +361,9 @@ struct EncodingAttempt {
         let encoded = bits(shape.encodedWidth)
         let isFixed = modifiers.isStrict || !value.decidesSize
         if let size = modifiers.size {
-            guard size == encoded || size == width && (!modifiers.isStrict || encoded >= min(width, 32)) else {
+            // PUSH of a double word is the usual PUSH in 64-bit mode
+            let isUsual = size == width || size == 32 && definition.operation == .push && width == 64
+            guard size == encoded || isUsual && (!modifiers.isStrict || encoded >= min(width, 32)) else {
                 throw .sizeMismatch(operand: index)
             }
             // `push word 5` has the size that its only operand has
@@ -360,12 +374,16 @@ struct EncodingAttempt {
             throw .operandKinds
         }
         if encoded < width {
+            if encoded == 8 { hasShortImmediate = true }
             if isFixed, modifiers.size != encoded { extendsAddress = true }
             // `mov rax, qword 1` demands what only the full or the zero-extending form gives
             if modifiers.size == 64, definition.operation == .mov { extendsAddress = true }
-            try requireExtension(value, from: encoded, to: width, index)
+            requireExtension(value, from: encoded, to: width, index)
         } else {
-            try requireFit(value, bits: width, index)
+            if shape.width == .bits8, !definition.hasByteArithmetic, value.bits < 0 {
+                misfit = .outOfRange(operand: index, value: value.bits, bits: width, isSigned: false)
+            }
+            requireFit(value, bits: width, index)
         }
         immediates.append((value.bits, encoded / 8))
     }
@@ -384,31 +402,34 @@ struct EncodingAttempt {
             }
         }
         if let size = modifiers.size {
-            guard !isShort, size == operandSize else { throw .sizeMismatch(operand: index) }
+            // NASM takes the size of a conditional jump only with `near`
+            guard !isShort, size == operandSize, definition.operation != .jcc || modifiers.distance == .near else {
+                throw .sizeMismatch(operand: index)
+            }
             sizeIsShown = true
         }
         relative = (value, bits(shape.encodedWidth), index)
     }
 
     /// Numbers are accepted as signed and as unsigned, and with one bit more when negative: `~0xF0` is a byte.
-    private func requireFit(_ value: OperandValue, bits: Int, _ index: Int) throws(EncodingFailure) {
+    private mutating func requireFit(_ value: OperandValue, bits: Int, _ index: Int) {
         guard bits < 64 else { return }
         let limit = Int64(1) << Int64(bits)
-        guard value.bits >= -limit, value.bits < limit else {
-            throw .outOfRange(operand: index, value: value.bits, bits: bits, isSigned: false)
+        if value.bits < -limit || value.bits >= limit {
+            misfit = .outOfRange(operand: index, value: value.bits, bits: bits, isSigned: false)
         }
     }
 
     /// The value must be what the processor gets when it extends the sign of the field.
-    private func requireExtension(
+    private mutating func requireExtension(
         _ value: OperandValue, from encoded: Int, to width: Int, _ index: Int
-    ) throws(EncodingFailure) {
-        try requireFit(value, bits: width, index)
+    ) {
+        requireFit(value, bits: width, index)
         let shift = Int64(64 - encoded)
         let extended = (value.bits << shift) >> shift
         let difference = UInt64(bitPattern: extended ^ value.bits)
-        guard difference << UInt64(64 - width) == 0 else {
-            throw .outOfRange(operand: index, value: value.bits, bits: encoded, isSigned: true)
+        if difference << UInt64(64 - width) != 0 {
+            misfit = .outOfRange(operand: index, value: value.bits, bits: encoded, isSigned: true)
         }
     }
 
@@ -521,7 +542,9 @@ struct EncodingAttempt {
                 var displacement = memory.displacement.bits
                 if memory.isRelative {
                     let end = bytes.count + memory.displacementBytes + immediateLength
-                    displacement = try distance(to: memory.displacement, length: end, bits: 32, operand: memory.operand)
+                    displacement = try distance(
+                        to: memory.displacement, length: end, bits: 32, addressSize: addressSize,
+                        operand: memory.operand)
                 }
                 Self.append(displacement, count: memory.displacementBytes, to: &bytes)
             }
@@ -530,7 +553,8 @@ struct EncodingAttempt {
         if let relative {
             let length = bytes.count + relative.bits / 8
             let distance = try distance(
-                to: relative.target, length: length, bits: relative.bits, operand: relative.operand)
+                to: relative.target, length: length, bits: relative.bits, addressSize: operandSize,
+                operand: relative.operand)
             Self.append(distance, count: relative.bits / 8, to: &bytes)
         }
         return bytes
@@ -542,22 +566,36 @@ struct EncodingAttempt {
 
     /// The distance from the end of the instruction, which must fit the field; 16- and 32-bit addresses wrap around.
     private func distance(
-        to target: OperandValue, length: Int, bits: Int, operand: Int
+        to target: OperandValue, length: Int, bits: Int, addressSize: Int, operand: Int
     ) throws(EncodingFailure) -> Int64 {
         let distance = target.bits &- Int64(bitPattern: request.address) &- Int64(length)
         let wrapped: Int64 =
-            switch mode {
-            case .bits64: distance
-            case .bits32, .bits16:
-                operandSize == 16
-                    ? Int64(Int16(truncatingIfNeeded: distance))
-                    : Int64(Int32(truncatingIfNeeded: distance))
+            switch addressSize {
+            case 16: Int64(Int16(truncatingIfNeeded: distance))
+            case 32: Int64(Int32(truncatingIfNeeded: distance))
+            default: distance
             }
         let shift = Int64(64 - bits)
         guard (wrapped << shift) >> shift == wrapped else {
             throw .jumpTooFar(operand: operand, distance: distance, bits: bits)
         }
         return wrapped
+    }
+}
+
+extension InstructionDefinition {
+    private static let shifts: Set<Operation> = [.rol, .ror, .rcl, .rcr, .shl, .shr, .sar]
+
+    /// True if the immediate of eight bits is a number to compute with, which can be negative, and not a count, a port
+    /// or a choice.
+    fileprivate var hasByteArithmetic: Bool {
+        operands.first?.shape.width == .bits8 && operands.first?.shape.place != .immediate && operation != .in
+            && !Self.shifts.contains(operation)
+    }
+
+    /// True if the size of the immediate tells that of a memory operand: `add [rax], byte 1`.
+    fileprivate var sizeFollowsImmediate: Bool {
+        !Self.shifts.contains(operation) && operands.count == 2 && operands[1].shape.place == .immediate
     }
 }
 

@@ -62,6 +62,7 @@ struct InstructionTranslator {
         result.segment = memory.segment
         result.displacement = operandValue(value, isWidened: isWidened)
         result.displacementSize = memory.displacementSize
+        result.addressSize = memory.addressSize
         guard value.registers.isEmpty else {
             try assignRegisters(value.registers, memory, &result)
             return result
@@ -71,7 +72,7 @@ struct InstructionTranslator {
             memory.isRelative
             && (memory.isRelativeDemanded || value.isAddress && memory.segment != .fs && memory.segment != .gs)
         if mode == .bits64, isRelative, memory.displacementSize != 64 {
-            result.base = instruction.prefixes.addressSize == 32 ? .eip : .rip
+            result.base = memory.addressSize ?? instruction.prefixes.addressSize == 32 ? .eip : .rip
             result.displacementSize = nil
         }
         return result

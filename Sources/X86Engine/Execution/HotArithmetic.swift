@@ -81,10 +81,10 @@ extension BinaryOperation {
             host.storeBytes(of: apply(host.loadUnaligned(as: T.self), b, c.state), as: T.self)
             return true
         }
-        let a = T(truncatingIfNeeded: c.processor.loadForUpdateSlow(op, time, linear, T.bitWidth / 8))
+        let a = T(truncatingIfNeeded: c.loadForUpdateSlow(op, time, linear, T.bitWidth / 8))
         if c.control.pointee.hasFault { return false }
         let value = apply(a, b, c.state)
-        c.processor.storeSlow(op, time, linear, UInt64(truncatingIfNeeded: value), T.bitWidth / 8)
+        c.storeSlow(op, time, linear, UInt64(truncatingIfNeeded: value), T.bitWidth / 8)
         return !c.control.pointee.hasFault
     }
 }
@@ -107,10 +107,10 @@ extension UnaryOperation {
             host.storeBytes(of: apply(host.loadUnaligned(as: T.self), c.state), as: T.self)
             return true
         }
-        let a = T(truncatingIfNeeded: c.processor.loadForUpdateSlow(op, time, linear, T.bitWidth / 8))
+        let a = T(truncatingIfNeeded: c.loadForUpdateSlow(op, time, linear, T.bitWidth / 8))
         if c.control.pointee.hasFault { return false }
         let value = apply(a, c.state)
-        c.processor.storeSlow(op, time, linear, UInt64(truncatingIfNeeded: value), T.bitWidth / 8)
+        c.storeSlow(op, time, linear, UInt64(truncatingIfNeeded: value), T.bitWidth / 8)
         return !c.control.pointee.hasFault
     }
 }
@@ -379,7 +379,7 @@ extension HotContext {
         let divisor = get(T.self, op.pointee.source)
         let high = get(T.self, 16)
         guard divisor > high else {
-            processor.failDivision(op, time)
+            failDivision(op, time)
             return false
         }
         let low = get(T.self, 0)
@@ -412,9 +412,9 @@ extension HotContext {
             host.storeBytes(of: body(host.loadUnaligned(as: T.self)), as: T.self)
             return true
         }
-        let old = T(truncatingIfNeeded: processor.loadForUpdateSlow(op, time, linear, T.bitWidth / 8))
+        let old = T(truncatingIfNeeded: loadForUpdateSlow(op, time, linear, T.bitWidth / 8))
         if control.pointee.hasFault { return false }
-        processor.storeSlow(op, time, linear, UInt64(truncatingIfNeeded: body(old)), T.bitWidth / 8)
+        storeSlow(op, time, linear, UInt64(truncatingIfNeeded: body(old)), T.bitWidth / 8)
         return !control.pointee.hasFault
     }
 

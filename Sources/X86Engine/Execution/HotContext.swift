@@ -15,11 +15,11 @@ struct HotContext {
     let control: UnsafeMutablePointer<ControlState>
     /// Returned in place of an operation when the dispatcher must go on.
     let exit: UnsafeMutablePointer<MicroOperation>
-    unowned(unsafe) let processor: Processor
+    private let reference: Unmanaged<Processor>
 
     @inline(__always)
     init(_ processor: Processor) {
-        self.processor = processor
+        reference = .passUnretained(processor)
         state = processor.state
         base = UnsafeMutableRawPointer(processor.state)
         tlb = processor.state.pointee.tlb
@@ -30,6 +30,69 @@ struct HotContext {
         jumpCache = processor.blocks.jumpCache
         control = processor.control
         exit = processor.blocks.exit
+    }
+}
+
+// MARK: - Slow paths
+
+// SAFETY: the processor runs the loop, so it outlives every call; without the guarantee each would retain and release.
+extension HotContext {
+    @inline(__always)
+    func loadSlow(
+        _ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64, _ linear: UInt64, _ width: Int
+    ) -> UInt64 {
+        reference._withUnsafeGuaranteedRef { $0.loadSlow(op, time, linear, width) }
+    }
+
+    @inline(__always)
+    func loadForUpdateSlow(
+        _ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64, _ linear: UInt64, _ width: Int
+    ) -> UInt64 {
+        reference._withUnsafeGuaranteedRef { $0.loadForUpdateSlow(op, time, linear, width) }
+    }
+
+    @inline(__always)
+    func storeSlow(
+        _ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64, _ linear: UInt64, _ value: UInt64, _ width: Int
+    ) {
+        reference._withUnsafeGuaranteedRef { $0.storeSlow(op, time, linear, value, width) }
+    }
+
+    @inline(__always)
+    func executeSlow(_ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64) -> Bool {
+        reference._withUnsafeGuaranteedRef { $0.executeSlow(op, time) }
+    }
+
+    @inline(__always)
+    func executeLast(_ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64) {
+        reference._withUnsafeGuaranteedRef { $0.executeLast(op, time) }
+    }
+
+    @inline(__always)
+    func leave(_ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64) {
+        reference._withUnsafeGuaranteedRef { $0.leave(op, time) }
+    }
+
+    @inline(__always)
+    func failBranch(_ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64) {
+        reference._withUnsafeGuaranteedRef { $0.failBranch(op, time) }
+    }
+
+    @inline(__always)
+    func failDivision(_ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64) {
+        reference._withUnsafeGuaranteedRef { $0.failDivision(op, time) }
+    }
+
+    @inline(__always)
+    func followSlow(
+        _ links: UnsafeMutablePointer<BlockLinks>, taken: Bool, _ target: UInt64, _ time: UInt64
+    ) -> UnsafeMutablePointer<MicroOperation> {
+        reference._withUnsafeGuaranteedRef { $0.followSlow(links, taken: taken, target, time) }
+    }
+
+    @inline(__always)
+    func enterSlow(_ target: UInt64, _ time: UInt64) -> UnsafeMutablePointer<MicroOperation> {
+        reference._withUnsafeGuaranteedRef { $0.enterSlow(target, time) }
     }
 }
 
@@ -100,7 +163,7 @@ extension HotContext {
             // SAFETY: the tag matched, so the bytes lie inside one page of guest RAM.
             return host.loadUnaligned(as: T.self)
         }
-        let value = processor.loadSlow(op, time, linear, T.bitWidth / 8)
+        let value = loadSlow(op, time, linear, T.bitWidth / 8)
         return control.pointee.hasFault ? nil : T(truncatingIfNeeded: value)
     }
 
@@ -114,7 +177,7 @@ extension HotContext {
             host.storeBytes(of: value, as: T.self)
             return true
         }
-        processor.storeSlow(op, time, linear, UInt64(truncatingIfNeeded: value), T.bitWidth / 8)
+        storeSlow(op, time, linear, UInt64(truncatingIfNeeded: value), T.bitWidth / 8)
         return !control.pointee.hasFault
     }
 
@@ -200,7 +263,7 @@ extension HotContext {
         if let next = links.pointee.taken, time &+ UInt64(next.pointee.count) <= state.pointee.limit {
             return next.pointee.operations
         }
-        return processor.followSlow(links, taken: true, target, time)
+        return followSlow(links, taken: true, target, time)
     }
 
     /// Jcc: goes to the target or to the next instruction.
@@ -211,7 +274,7 @@ extension HotContext {
         let links = Block.links(after: op)
         let next = condition ? links.pointee.taken : links.pointee.next
         if let next, time &+ UInt64(next.pointee.count) <= state.pointee.limit { return next.pointee.operations }
-        return processor.followSlow(
+        return followSlow(
             links, taken: condition, condition ? op.pointee.immediate : op.pointee.nextRIP, time)
     }
 
@@ -228,7 +291,7 @@ extension HotContext {
         {
             return block.pointee.operations
         }
-        return processor.enterSlow(target, time)
+        return enterSlow(target, time)
     }
 
     /// A near-branch target in 64-bit mode: canonical, or #GP(0) is pending.
@@ -237,7 +300,7 @@ extension HotContext {
         _ target: UInt64, _ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64
     ) -> UInt64? {
         if Processor.isCanonical(target) { return target }
-        processor.failBranch(op, time)
+        failBranch(op, time)
         return nil
     }
 

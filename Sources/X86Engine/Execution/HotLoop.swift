@@ -679,13 +679,13 @@ extension Processor {
             case .fence:
                 op += 1
             case .slow:
-                guard c.processor.executeSlow(op, time) else { return }
+                guard c.executeSlow(op, time) else { return }
                 op += 1
             case .slowEnd:
-                c.processor.executeLast(op, time)
+                c.executeLast(op, time)
                 return
             case .leave:
-                c.processor.leave(op, time)
+                c.leave(op, time)
                 return
             case .fallThrough:
                 time &+= UInt64(op.pointee.position)

@@ -120,6 +120,9 @@ extension Processor {
             if remaining == 0 || (required != nil && required != s.pointee.ZF) { return }
             if s.pointee.time &+ 1 >= s.pointee.deadline || mustStopBetweenIterations {
                 s.pointee.nextRIP = s.pointee.rip
+                // What is delivered between iterations saves RF set (SDM vol. 3 section 18.3.1.1), and going on does not
+                // meet a breakpoint on this instruction again.
+                s.pointee.systemFlags |= RFLAGS.RF
                 return
             }
             s.pointee.time &+= 1

@@ -1,0 +1,61 @@
+/// What a case starts from and ends with: the registers of user code.
+package struct MachineState: Equatable {
+    /// By number: rAX, rCX, rDX, rBX, rSP, rBP, rSI, rDI, R8 to R15.
+    package var registers = [UInt64](repeating: 0, count: 16)
+    package var rip: UInt64 = 0
+    package var flags: UInt64 = 2
+    /// The 512 bytes that FXSAVE64 writes.
+    ///
+    /// Their layout is that of SDM vol. 1 table 10-2.
+    package var fx = [UInt8](repeating: 0, count: 512)
+
+    /// A little-endian field of `fx`.
+    package func field(_ offset: Int, bytes: Int) -> UInt64 {
+        (0..<bytes).reduce(0) { $0 | UInt64(fx[offset + $1]) << UInt64($1 * 8) }
+    }
+
+    /// Sets a little-endian field of `fx`.
+    package mutating func setField(_ offset: Int, bytes: Int, _ value: UInt64) {
+        for byte in 0..<bytes { fx[offset + byte] = UInt8(truncatingIfNeeded: value >> UInt64(byte * 8)) }
+    }
+
+    // Offsets in `fx`.
+    package static let controlWord = 0
+    package static let statusWord = 2
+    /// One bit a physical register: 1 if it is not empty.
+    package static let tags = 4
+    package static let mxcsr = 24
+    /// ST(0) … ST(7), 16 bytes each.
+    package static let stack = 32
+    /// XMM0 … XMM15.
+    package static let xmm = 160
+}
+
+/// Eight bytes of memory at an address that is a multiple of 8.
+package struct MemoryWord: Equatable, Hashable {
+    package var address: UInt64
+    package var value: UInt64
+}
+
+/// One experiment: code and everything it can see.
+package struct Case {
+    package var state = MachineState()
+    /// Up to 64 bytes; HLT follows.
+    package var code: [UInt8] = []
+    /// What memory holds other than `TestMemory.image`; at most 16 words.
+    package var patches: [MemoryWord] = []
+    /// Status flags whose values the manuals leave undefined afterwards.
+    package var undefinedFlags: UInt64 = 0
+}
+
+/// What came of a case.
+package struct Outcome {
+    package var state = MachineState()
+    /// The exception that ended it: #GP at the HLT if nothing else.
+    package var vector: UInt64 = 0
+    package var errorCode: UInt64 = 0
+    /// The address of a page fault.
+    package var address: UInt64 = 0
+    /// The words of memory that differ from `TestMemory.image`.
+    package var changes: [MemoryWord] = []
+}
