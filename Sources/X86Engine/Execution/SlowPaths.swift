@@ -93,12 +93,21 @@ extension Processor {
         }
     }
 
-    /// Executes the last instruction of a block outside the hot loop and moves RIP and time past it.
+    /// Executes the last instruction of a block outside the hot loop, and goes on at the block it leads to; back to the
+    /// dispatcher if anything but that is due or the mode has changed.
     @inline(never)
-    func executeLast(_ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64) {
-        guard executeSlow(op, time) else { return }
-        state.pointee.rip = state.pointee.nextRIP
-        state.pointee.time &+= 1
+    func executeLast(
+        _ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64, _ mode: ExecutionMode
+    ) -> UnsafeMutablePointer<MicroOperation> {
+        guard executeSlow(op, time) else { return blocks.exit }
+        let s = state
+        s.pointee.rip = s.pointee.nextRIP
+        s.pointee.time &+= 1
+        guard s.pointee.mode == mode, !needsService, !mustSingleStep, !control.pointee.blocksAreStale,
+            let block = knownBlock(s.pointee.rip),
+            s.pointee.time &+ UInt64(block.pointee.count) <= s.pointee.limit
+        else { return blocks.exit }
+        return block.pointee.operations
     }
 
     /// Returns to the dispatcher before the operation's instruction.
@@ -146,7 +155,7 @@ extension Processor {
 
     /// A block of the jump cache whose mapping still holds.
     @inline(__always)
-    private func knownBlock(_ target: UInt64) -> UnsafeMutablePointer<Block>? {
+    func knownBlock(_ target: UInt64) -> UnsafeMutablePointer<Block>? {
         let s = state
         let block = blocks.jumpCache[BlockCache.slot(target)]
         let linear = s.pointee.mode.code == 64 ? target : (target &+ s.pointee.cs.base) & 0xFFFF_FFFF

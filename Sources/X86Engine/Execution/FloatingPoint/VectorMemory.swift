@@ -19,10 +19,13 @@ extension Processor {
     func vectorAddress(
         _ instruction: borrowing Instruction, _ alignment: Alignment, _ kind: AccessKind
     ) throws(Fault) -> UInt64 {
-        let linear = try linearAddress(
-            instruction.memory.segment, effectiveAddress(instruction), width: 16, kind)
-        if alignment == .required && linear & 15 != 0 { throw .generalProtection(0) }
-        return linear
+        let segment = instruction.memory.segment
+        let address = effectiveAddress(instruction)
+        if alignment == .required {
+            // Alignment comes before what the last bytes may violate.
+            guard try linearAddress(segment, address, width: 1, kind) & 15 == 0 else { throw .generalProtection(0) }
+        }
+        return try linearAddress(segment, address, width: 16, kind)
     }
 
     /// Reads 16 bytes.

@@ -50,11 +50,11 @@ extension Processor {
         }
     }
 
-    /// INS: the port's permission and the memory are checked before the port is read.
+    /// INS: the port's permission is checked even if a REP has nothing to do, and the memory before the port is read.
     func inputString(_ instruction: borrowing Instruction) throws(Fault) {
         let port = UInt16(truncatingIfNeeded: state.pointee.rdx)
+        try checkPortAccess(port: port, width: Int(instruction.operands.0.width) / 8)
         try runString(instruction) { (string) throws(Fault) in
-            try checkPortAccess(port: port, width: string.bytes)
             let linear = try linearAddress(.es, string.destination, width: string.bytes, .write)
             try probeWrite(linear, width: string.bytes)
             let value = try portRead(port, width: string.bytes)
@@ -63,11 +63,11 @@ extension Processor {
         }
     }
 
-    /// OUTS: the port's permission is checked before memory is read.
+    /// OUTS: the port's permission is checked before memory is read, and even if a REP has nothing to do.
     func outputString(_ instruction: borrowing Instruction) throws(Fault) {
         let port = UInt16(truncatingIfNeeded: state.pointee.rdx)
+        try checkPortAccess(port: port, width: Int(instruction.operands.1.width) / 8)
         try runString(instruction) { (string) throws(Fault) in
-            try checkPortAccess(port: port, width: string.bytes)
             let value = try readMemory(string.segment, string.source, width: string.bytes)
             try portWrite(port, value, width: string.bytes)
             advance(string, source: true, destination: false)
