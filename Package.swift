@@ -21,7 +21,7 @@ let package = Package(
         .target(name: "Hypervisors", dependencies: ["X86", "X86Engine", "PCDevices"]),
         .target(name: "VirtualMachine", dependencies: ["X86", "X86Engine", "PCDevices", "Hypervisors"]),
         .target(name: "VScriptSyntax"),
-        .target(name: "VScript", dependencies: ["VScriptSyntax", "VirtualMachine", "CHostSupport"]),
+        .target(name: "VScript", dependencies: ["VScriptSyntax", "VirtualMachine", "X86", "CHostSupport"]),
         .executableTarget(
             name: "VScriptCommand",
             dependencies: [
