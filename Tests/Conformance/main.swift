@@ -68,35 +68,30 @@ func selectedRows(_ names: [String]) -> [Int] {
 
 let options = parse(Array(CommandLine.arguments.dropFirst()))
 var total = (cases: 0, differing: 0, rows: 0, differingRows: 0)
-for path in options.paths {
-    print("path \(path.rawValue): row, cases, differences")
-    do {
-        let host = try HostProcess(path: options.oracle)
-        guard let conformance = Conformance(host: host, path: path, exactFlags: options.exactFlags) else {
-            fail("no memory for the engine")
-        }
-        for row in selectedRows(options.rows) {
-            guard let result = try conformance.run(row: row, count: options.cases, seed: options.seed) else {
-                continue
-            }
-            total.cases += result.cases
-            total.differing += result.differing
-            total.rows += 1
-            if result.differing > 0 { total.differingRows += 1 }
-            if result.differing > 0 || options.isVerbose {
-                print("\(row)\t\(result.cases)\t\(result.differing)\t\(rowName(row))")
-            }
-            for example in result.examples {
-                print("\t\(description(example.experiment))")
-                print("\t\t" + example.differences.joined(separator: "; "))
-            }
-        }
-    } catch {
-        fail("\(error)")
+do {
+    let host = try HostProcess(path: options.oracle)
+    guard let conformance = Conformance(host: host, paths: options.paths, exactFlags: options.exactFlags) else {
+        fail("no memory for the engine")
     }
+    print("row\tcases\tdifferences")
+    for row in selectedRows(options.rows) {
+        guard let result = try conformance.run(row: row, count: options.cases, seed: options.seed) else { continue }
+        total.cases += result.cases
+        total.differing += result.differing
+        total.rows += 1
+        if result.differing > 0 { total.differingRows += 1 }
+        if result.differing > 0 || options.isVerbose {
+            print("\(row)\t\(result.cases)\t\(result.differing)\t\(rowName(row))")
+        }
+        for example in result.examples {
+            print("\t\(description(example.experiment))")
+            print("\t\t" + example.differences.joined(separator: "; "))
+        }
+    }
+} catch {
+    fail("\(error)")
 }
-print(
-    "\(total.cases) cases of \(total.rows) rows, \(total.differing) differences in \(total.differingRows) rows")
+print("\(total.cases) cases of \(total.rows) rows, \(total.differing) differences in \(total.differingRows) rows")
 exit(total.differing == 0 ? 0 : 1)
 #else
 print("conformance needs an x86-64 Linux host")

@@ -28,7 +28,8 @@ package struct CaseGenerator {
         aimMemory(&generated, &experiment)
         adjust(&generated, &experiment)
         experiment.code = generated.bytes
-        experiment.undefinedFlags = UInt64(definition.undefined.rawValue)
+        experiment.latitude = latitude(
+            generated.instruction, experiment.state, address: linearAddress(generated.instruction, experiment.state))
         return experiment
     }
 
@@ -57,7 +58,8 @@ package struct CaseGenerator {
         case 3: return TestMemory.readOnly.address + 0x1000 - edge
         case 4, 5, 6: return low.address + 0x1000 &- edge
         case 7 where !narrow: return random.integer()
-        case 8 where !narrow: return 0x7FFF_FFFF_FFFF &- edge
+        // Only what is accessed at once: parts of larger operands fault in an order of the processor's own.
+        case 8 where !narrow && (size <= 8 || aligned): return 0x7FFF_FFFF_FFFF &- edge
         case 9...14 where !narrow:
             return TestMemory.high.address + align(UInt64(random.below(0x1000)), aligned)
         default: return low.address + 0x200 + align(UInt64(random.below(0x2000)), aligned)
@@ -278,6 +280,24 @@ package struct CaseGenerator {
             } else {
                 generated.bytes[generated.bytes.count - 1] &= ~0x10
             }
+        case .fxsave, .fxrstor:
+            // Whether a misaligned one gives #AC or #GP is the processor's choice (SDM volume 2, FXSAVE).
+            experiment.state.flags &= ~RFLAGSMask.AC
+        case .fstp where definition.opcode == 0xD9 && instruction.operands.0.kind == .register:
+            // The alias of FSTP ST(i) does what it likes with an empty register.
+            experiment.state.setField(MachineState.tags, bytes: 1, 0xFF)
+        case .maskmovq, .maskmovdqu:
+            // Whether bytes that are not stored fault is the processor's choice (SDM volume 2, MASKMOVDQU).
+            experiment.state.flags &= ~RFLAGSMask.AC
+            if instruction.memory.segment != .gs {
+                experiment.state.registers[7] = TestMemory.low.address + UInt64(random.below(0x3000) & ~31)
+            }
+        case .f2xm1:
+            // Defined from -1 to 1 only.
+            limitExponent(&experiment.state, below: 0x3FFF)
+        case .fyl2xp1:
+            // Defined for less than 1 - sqrt(1/2) only.
+            limitExponent(&experiment.state, below: 0x3FFD)
         case .loop, .loope, .loopne, .jcxz:
             if random.chance(2) { experiment.state.registers[1] = UInt64(random.below(3)) }
         case .xsave, .xsavec, .xsaveopt, .xrstor:
@@ -304,6 +324,15 @@ package struct CaseGenerator {
             experiment.state.registers[0] = memoryWord(address, experiment)
             experiment.state.registers[2] = memoryWord(address &+ 8, experiment)
         default: break
+        }
+    }
+
+    /// Makes ST(0) smaller than the power of two of a biased exponent.
+    private func limitExponent(_ state: inout MachineState, below limit: UInt64) {
+        let field = MachineState.stack + 8
+        let old = state.field(field, bytes: 2)
+        if old & 0x7FFF >= limit && old & 0x7FFF != 0x7FFF {
+            state.setField(field, bytes: 2, old & 0x8000 | limit - 1 - (old & 15))
         }
     }
 

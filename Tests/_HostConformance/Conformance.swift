@@ -13,15 +13,15 @@ package struct RowResult {
 /// Runs generated cases on the host and in the engine and compares what came of them.
 package final class Conformance {
     private let host: HostProcess
-    private let engine: EngineRunner
+    private let engines: [(path: ExecutionPath, runner: EngineRunner)]
     private let exactFlags: Bool
     private let exampleLimit: Int
 
-    /// `exactFlags` compares undefined flags too.
-    package init?(host: HostProcess, path: ExecutionPath, exactFlags: Bool = false, exampleLimit: Int = 3) {
-        guard let engine = EngineRunner(path: path) else { return nil }
+    /// `exactFlags` compares flags with the host's even where they are undefined.
+    package init?(host: HostProcess, paths: [ExecutionPath], exactFlags: Bool = false, exampleLimit: Int = 3) {
+        engines = paths.compactMap { path in EngineRunner(path: path).map { (path, $0) } }
+        guard engines.count == paths.count else { return nil }
         self.host = host
-        self.engine = engine
         self.exactFlags = exactFlags
         self.exampleLimit = exampleLimit
     }
@@ -36,8 +36,7 @@ package final class Conformance {
             guard !batch.isEmpty else { return result.cases > 0 ? result : nil }
             let outcomes = try host.run(batch)
             for (experiment, outcome) in zip(batch, outcomes) {
-                let found = differences(
-                    experiment, host: outcome, engine: engine.run(experiment), exactFlags: exactFlags)
+                let found = differences(experiment, outcome)
                 if found.isEmpty { continue }
                 result.differing += 1
                 if result.examples.count < exampleLimit { result.examples.append((experiment, found)) }
@@ -45,6 +44,24 @@ package final class Conformance {
             result.cases += batch.count
         }
         return result
+    }
+
+    /// What the engine's paths do other than the host, or other than the first of them: there undefined flags count.
+    private func differences(_ experiment: Case, _ outcome: Outcome) -> [String] {
+        var found: [String] = []
+        var first: Outcome?
+        for (path, runner) in engines {
+            let result = runner.run(experiment)
+            var here = compareOutcomes(experiment, host: outcome, engine: result, exactFlags: exactFlags)
+            if let first, here.isEmpty {
+                here = compareOutcomes(experiment, host: first, engine: result, exactFlags: true)
+                if !here.isEmpty { here[0] = "unlike path \(engines[0].path): " + here[0] }
+            }
+            if first == nil { first = result }
+            if !here.isEmpty && engines.count > 1 { here[0] = "\(path): " + here[0] }
+            found += here
+        }
+        return found
     }
 }
 
@@ -77,7 +94,31 @@ package func description(_ experiment: Case) -> String {
     let registers = (0..<16).map { "r\($0)=\(hex(state.registers[$0]))" }.joined(separator: " ")
     let memory = experiment.patches.map { "[\(hex($0.address))]=\(hex($0.value))" }.joined(separator: " ")
     return "\(experiment.code.map(byte).joined(separator: " ")) at \(hex(state.rip)) flags=\(hex(state.flags)) "
-        + "\(registers) \(memory)"
+        + "\(registers) \(memory)\(floatingPointDescription(experiment))"
+}
+
+/// The x87 and SSE state, for rows that use it.
+private func floatingPointDescription(_ experiment: Case) -> String {
+    guard case .instruction(let instruction) = experiment.code.withUnsafeBytes({ Decoder.decode($0, mode: .bits64) })
+    else { return "" }
+    let state = experiment.state
+    switch instruction.definition.feature {
+    case .fpu, .mmx:
+        let registers = (0..<8).map { position in
+            "ST\(position)=\(hex(state.field(MachineState.stack + position * 16 + 8, bytes: 2)))"
+                + ".\(hex(state.field(MachineState.stack + position * 16, bytes: 8)))"
+        }
+        return " FCW=\(hex(state.field(MachineState.controlWord, bytes: 2)))"
+            + " FSW=\(hex(state.field(MachineState.statusWord, bytes: 2)))"
+            + " tags=\(hex(state.field(MachineState.tags, bytes: 1))) " + registers.joined(separator: " ")
+    case .sse, .sse2, .sse3, .ssse3, .sse41, .sse42:
+        let registers = (0..<16).map { position in
+            "X\(position)=\(hex(state.field(MachineState.xmm + position * 16 + 8, bytes: 8)))"
+                + ".\(hex(state.field(MachineState.xmm + position * 16, bytes: 8)))"
+        }
+        return " MXCSR=\(hex(state.field(MachineState.mxcsr, bytes: 4))) " + registers.joined(separator: " ")
+    default: return ""
+    }
 }
 
 private func byte(_ value: UInt8) -> String {

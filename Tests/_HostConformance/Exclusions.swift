@@ -21,6 +21,8 @@ func isTestable(_ definition: InstructionDefinition) -> Bool {
     case .push, .pop: return definition.sensitivity == .innocuous
     // Components that the host has beyond x87 and SSE, and what it tracks of them.
     case .xsave, .xsavec, .xsaveopt, .xsaves, .xrstor, .xrstors: return false
+    // Approximations are each vendor's own.
+    case .rcpps, .rcpss, .rsqrtps, .rsqrtss: return false
     default: return true
     }
 }
@@ -36,6 +38,10 @@ func dependsOnVendor(_ instruction: Instruction) -> Bool {
     case .movsxd: instruction.operandSize == 16
     // 0F 0D with a register is a NOP for Intel only (APM volume 3, PREFETCH).
     case .nop: InstructionTable.definitions[Int(instruction.row)].opcode == 0x0D
+    // AMD checks the privilege before CR4.DE (APM volume 3, MOV DRn).
+    case .mov:
+        [.dr4, .dr5].contains(instruction.operands.0.register)
+            || [.dr4, .dr5].contains(instruction.operands.1.register)
     // F3 with REX.B is XCHG for AMD.
     case .pause: instruction.prefixes.contains(.rex)
     default: false

@@ -35,6 +35,11 @@ package struct MachineState: Equatable {
 package struct MemoryWord: Equatable, Hashable {
     package var address: UInt64
     package var value: UInt64
+
+    package init(address: UInt64, value: UInt64) {
+        self.address = address
+        self.value = value
+    }
 }
 
 /// One experiment: code and everything it can see.
@@ -44,8 +49,10 @@ package struct Case {
     package var code: [UInt8] = []
     /// What memory holds other than `TestMemory.image`; at most 16 words.
     package var patches: [MemoryWord] = []
-    /// Status flags whose values the manuals leave undefined afterwards.
-    package var undefinedFlags: UInt64 = 0
+    /// What the manuals leave open of the outcome.
+    package var latitude = Latitude()
+
+    package init() {}
 }
 
 /// What came of a case.
@@ -58,4 +65,22 @@ package struct Outcome {
     package var address: UInt64 = 0
     /// The words of memory that differ from `TestMemory.image`.
     package var changes: [MemoryWord] = []
+
+    package init() {}
+}
+
+/// What the manuals leave undefined, or to the processor, about an outcome.
+package struct Latitude {
+    /// Status flags.
+    package var flags: UInt64 = 0
+    /// Bits of the x87 status word.
+    package var x87Status: UInt64 = 0
+    /// How many units in the last place x87 results may be away from the host's.
+    package var ulps: UInt64 = 0
+    /// Which of the bytes of a large operand CR2 names.
+    package var addressInPage = false
+    /// Whether a faulting instruction has become an MMX instruction already, with TOP 0 and all registers in use.
+    package var entersMMX = false
+    /// Bytes that state areas keep for the processor's own use, by offset from the word `address`.
+    package var ignoredWords: Set<UInt64> = []
 }

@@ -54,6 +54,11 @@ extension PersonalComputer {
     /// The state as bytes that are equal exactly when the states are.
     package func encodedState() throws -> [UInt8] { try StateEncoder.encode(state) }
 
+    /// A 64-bit hash (FNV-1a) of the state's bytes, for the machine's digest.
+    package func stateHash() throws -> UInt64 {
+        try encodedState().reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    }
+
     /// Puts all chips into a state; `clock.now` must be the time at which it was taken.
     ///
     /// - Throws: `RestoreError.differentMachine`, with nothing changed.

@@ -127,6 +127,8 @@ package enum Mnemonics {
             names += [(16, "retw"), (32, "retd"), (64, "retq")].map { Name(text: $0.1, operandSize: $0.0) }
         }
         if operation == .movsxd { names.append(Name(text: "movsx", operandSize: 64)) }
+        // Intel's and GNU's names for what NASM writes with `o64`.
+        if operation == .sysret || operation == .sysexit { names.append(Name(text: base + "q", operandSize: 64)) }
         return names + (aliases[operation] ?? []).map { Name(text: $0) }
     }
 

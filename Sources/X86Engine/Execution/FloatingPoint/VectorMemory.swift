@@ -19,10 +19,10 @@ extension Processor {
     func vectorAddress(
         _ instruction: borrowing Instruction, _ alignment: Alignment, _ kind: AccessKind
     ) throws(Fault) -> UInt64 {
-        let linear = try linearAddress(
-            instruction.memory.segment, effectiveAddress(instruction), width: 16, kind)
-        if alignment == .required && linear & 15 != 0 { throw .generalProtection(0) }
-        return linear
+        let segment = instruction.memory.segment
+        let address = effectiveAddress(instruction)
+        return alignment == .required
+            ? try alignedAddress(segment, address, kind) : try linearAddress(segment, address, width: 16, kind)
     }
 
     /// Reads 16 bytes.
