@@ -98,3 +98,29 @@ public struct Limits: Sendable {
         self.guestMemory = guestMemory
     }
 }
+
+/// What `vscript explain` says about a code such as `V0401`: the rule, a script that breaks it, and the same one mended.
+///
+/// - Parameter code: The code; the letter may be small.
+/// - Returns: The text, or nil if there is no such code.
+public func explanation(of code: String) -> String? {
+    let id = code.uppercased()
+    return SyntaxCode(rawValue: id)?.explanation ?? ScriptCode(rawValue: id)?.explanation
+}
+
+extension Diagnostic {
+    /// What `vscript fix` makes of a script: its text after every safe fix of its reports.
+    ///
+    /// - Parameter file: The script, valid or not.
+    /// - Returns: The new text, and the reports whose fixes were applied.
+    public static func fixing(_ file: SourceFile) -> (text: String, applied: [Diagnostic]) {
+        var reports: [Diagnostic] = []
+        do throws(CompilationError) {
+            reports = try Program(file).diagnostics
+        } catch {
+            reports = error.diagnostics
+        }
+        let applied = reports.filter { $0.fixes.contains(where: \.isSafe) }
+        return (Fix.applySafe(from: applied, to: file), applied)
+    }
+}

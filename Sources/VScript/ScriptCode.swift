@@ -85,28 +85,28 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
             failing: "import \"no such file.vscript\" as missing", fixed: "import linux as missing"),
         .wrongType: .init(
             "a property takes values of its type, with their unit",
-            failing: "guest g { memory: 10 ms }", fixed: "fn f() { guest g { memory: 10 MiB } }"),
+            failing: "guest g { memory: 10 ms; boot: .long }", fixed: "fn f() { guest g { memory: 10 MiB; boot: .long } }"),
         .assignmentForProperty: .init(
             "in a declaration's body `name: value` gives a property",
-            failing: "guest g { memory = 4 MiB }", fixed: "fn f() { guest g { memory: 4 MiB } }"),
+            failing: "guest g { memory = 4 MiB; boot: .long }", fixed: "fn f() { guest g { memory: 4 MiB; boot: .long } }"),
         .unknownProperty: .init(
             "a declaration has the properties of its kind",
-            failing: "guest g { memroy: 4 MiB }", fixed: "fn f() { guest g { memory: 4 MiB } }"),
+            failing: "guest g { memroy: 4 MiB; boot: .long }", fixed: "fn f() { guest g { memory: 4 MiB; boot: .long } }"),
         .unknownKind: .init(
             "a declaration begins with one of the kinds",
-            failing: "gest g { }", fixed: "fn f() { guest g { memory: 4 MiB } }"),
+            failing: "gest g { }", fixed: "fn f() { guest g { memory: 4 MiB; boot: .long } }"),
         .misplacedDeclaration: .init(
             "a declaration stands where its kind can be, and is called as its kind is",
-            failing: "ring 0 { }", fixed: "fn f() { guest g { memory: 4 MiB; ring 0 { } } }"),
+            failing: "ring 0 { }", fixed: "fn f() { guest g { boot: .long; ring 0 { } } }"),
         .missingProperty: .init(
             "a declaration gives the properties that its kind requires",
-            failing: "guest g { cpus: 1 }", fixed: "fn f() { guest g { cpus: 1; memory: 4 MiB } }"),
+            failing: "guest g { memory: 4 MiB }", fixed: "fn f() { guest g { memory: 4 MiB; boot: .long } }"),
         .repeatedProperty: .init(
             "a property is given once",
-            failing: "guest g { memory: 4 MiB; memory: 8 MiB }", fixed: "fn f() { guest g { memory: 8 MiB } }"),
+            failing: "guest g { memory: 4 MiB; memory: 8 MiB; boot: .long }", fixed: "fn f() { guest g { memory: 8 MiB; boot: .long } }"),
         .notImplemented: .init(
             "this version runs guests on the bare processor; what it lacks is refused by name",
-            failing: "hypervisor vt { technique: .vmx }", fixed: "fn f() { guest g { memory: 4 MiB } }"),
+            failing: "hypervisor vt { technique: .vmx }", fixed: "fn f() { guest g { memory: 4 MiB; boot: .long } }"),
 
         .overflow: .init(
             "a result that no int can hold is an error; `&+ &- &* &<<` keep the lowest 64 bits",
@@ -159,16 +159,18 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
             failing: "import file\nfile.text(\"no such file\")", fixed: "import file\nfile.exists(\"no such file\")"),
         .assemblerError: .init(
             "code in `asm` is made of instructions that the assembler knows",
-            failing: "asm { mvo eax, 1 }", fixed: "asm { mov eax, 1 }"),
+            failing: "asm { mvo eax, 1 }.bytes", fixed: "asm { mov eax, 1 }.bytes"),
         .bootFailure: .init(
             "a guest can be started from what it is given",
-            failing: "a kernel that is not one", fixed: "guest g { memory: 4 MiB; boot: .long; ring 0 { asm { hlt } } }"),
+            failing: "guest g { memory: 4 KiB; boot: .long; ring 0 { asm { hlt } } }", fixed: "guest g { memory: 4 MiB; boot: .long; ring 0 { asm { hlt } } }"),
         .timeout: .init(
-            "what is waited for happens within its time",
-            failing: "vm.console.wait(\"login: \", within: 1 ms)", fixed: "vm.console.wait(\"login: \", within: 60 s)"),
+            "what is waited for on a console appears within its time, and before the guest ends",
+            failing: "guest g { boot: .long; ring 0 { asm { hlt } } }\ng.console.wait(\"login: \", within: 1 ms)",
+            fixed: "guest g { boot: .long; ring 0 { asm { hlt } } }\ng.run(within: 1 ms)"),
         .guestCrashed: .init(
-            "a guest does not triple-fault unless the script expects it",
-            failing: "a guest without handlers that faults", fixed: "on exception { event.stop() }"),
+            "a guest does not triple-fault unless the script looks at how it stopped",
+            failing: "guest g { boot: .long; ring 0 { asm { ud2 } } }\ng.run()",
+            fixed: "guest g { boot: .long; ring 0 { asm { ud2 } } }\nexpect g.run().reason == .crashed"),
 
         .depthLimit: .init(
             "calls are nested only so deep",

@@ -15,19 +15,19 @@ public final class Session {
     public private(set) var failedTests = 0
 
     let limits: Limits
-    let makers: any DeclarationMaker
+    let maker: any DeclarationMaker
     private(set) var prelude: [String: Value] = [:]
     private var modules: [String: Value] = [:]
     private var loading: [String] = []
     private lazy var evaluator = Evaluator(session: self, limits: limits)
 
     /// A session with limits.
-    public convenience init(limits: Limits = .unlimited) { self.init(limits: limits, makers: MachineMaker()) }
+    public convenience init(limits: Limits = .unlimited) { self.init(limits: limits, maker: GuestMaker()) }
 
     /// A session whose declarations make objects of one's own.
-    package init(limits: Limits, makers: any DeclarationMaker) {
+    package init(limits: Limits, maker: any DeclarationMaker) {
         self.limits = limits
-        self.makers = makers
+        self.maker = maker
         for builtin in Prelude.functions {
             prelude[builtin.signature.name] = .function(Function(builtin.signature) { try builtin.body((), $0) })
         }
@@ -42,7 +42,10 @@ public final class Session {
         } catch {
             throw ScriptError(diagnostic: Diagnostic(ScriptCode.moduleFailure, "\(error)"))
         }
+        if let crash = maker.unnoticedFailure { throw ScriptError(diagnostic: crash) }
     }
+
+    deinit { maker.close() }
 
     /// What the command exits with after a script that ended without an error.
     public var exitCode: ExitCode { failedTests == 0 ? .success : .failure }
@@ -62,7 +65,7 @@ public final class Session {
 
     // MARK: - For the evaluator
 
-    var isInterrupted: Bool { stopSignal.isSet }
+    package var isInterrupted: Bool { stopSignal.isSet }
 
     /// Tells a failed test.
     func testFailed(_ name: String, at span: SourceSpan, _ report: Diagnostic) {
@@ -72,7 +75,7 @@ public final class Session {
     }
 
     /// What a failed expectation tells about the guests.
-    func expectationNotes() -> [String] { makers.notes }
+    func expectationNotes() -> [String] { maker.notes }
 
     /// A module, loaded when it is first imported.
     func module(_ reference: ModuleReference, from span: SourceSpan) throws -> Value {
@@ -141,11 +144,4 @@ public final class StopSignal: Sendable {
 
     /// Asks the script to stop before its next step.
     public func set() { flag.store(true, ordering: .relaxed) }
-}
-
-/// Makes the objects of the kinds this version implements.
-struct MachineMaker: DeclarationMaker {
-    func make(_ declaration: Declaration) throws -> Value {
-        throw HostFailure(.notImplemented, "`\(declaration.kind.name)` is not implemented")
-    }
 }

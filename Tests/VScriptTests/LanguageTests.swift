@@ -57,7 +57,7 @@ struct LanguageTests {
 
     /// Codes whose page needs a guest, another file or a limit to show the mistake.
     static let unscripted: Set<ScriptCode> = [
-        .assemblerError, .bootFailure, .timeout, .guestCrashed, .guestMemoryLimit, .fuelLimit, .frozen,
+        .guestMemoryLimit, .fuelLimit, .frozen,
     ]
 
     @Test("each code's page shows a script that fails with it, and the script mended", arguments: ScriptCode.allCases)
@@ -127,6 +127,17 @@ struct LanguageTests {
         let report = try #require(failure("let a = 0xFFFF_FFFF_FFFF_FFFF\nlet b = a + 1"))
         #expect(report.fixes.first?.edits.first?.text == "&+")
         #expect(report.fixes.first?.edits.first?.span.text == "+")
+    }
+
+    @Test("codes are explained, and safe fixes applied")
+    func commands() throws {
+        #expect(explanation(of: "v0401")?.hasPrefix("V0401: ") == true)
+        #expect(explanation(of: "V0203") != nil && explanation(of: "V9999") == nil)
+        let fixed = Diagnostic.fixing(SourceFile("let total = 1\nprint \"x\"\nif total and totl { }", named: "a"))
+        #expect(fixed.text == "let total = 1\nprint \"x\"\nif total && totl { }")
+        let again = Diagnostic.fixing(SourceFile(fixed.text, named: "a"))
+        #expect(again.text == "let total = 1\nprint(\"x\")\nif total && total { }")
+        #expect(Diagnostic.fixing(SourceFile(again.text, named: "a")).applied.isEmpty)
     }
 
     // MARK: - Expectations

@@ -25,6 +25,9 @@ struct AssemblerDifference {
             kind: .acceptedHere, pattern: "bswap (ax|cx|sp|di|r8w|r13w)",
             reason: "BSWAP of a word has an encoding, and the disassembler writes it"),
         .init(
+            kind: .acceptedHere, pattern: "(sysret|sysexit)q",
+            reason: "Intel's and GNU's names for what NASM writes with `o64`"),
+        .init(
             kind: .acceptedHere, pattern: "monitor .*",
             reason: "the address of MONITOR can have any address size"),
         .init(

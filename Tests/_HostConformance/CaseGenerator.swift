@@ -286,6 +286,12 @@ package struct CaseGenerator {
         case .fstp where definition.opcode == 0xD9 && instruction.operands.0.kind == .register:
             // The alias of FSTP ST(i) does what it likes with an empty register.
             experiment.state.setField(MachineState.tags, bytes: 1, 0xFF)
+        case .maskmovq, .maskmovdqu:
+            // Whether bytes that are not stored fault is the processor's choice (SDM volume 2, MASKMOVDQU).
+            experiment.state.flags &= ~RFLAGSMask.AC
+            if instruction.memory.segment != .gs {
+                experiment.state.registers[7] = TestMemory.low.address + UInt64(random.below(0x3000) & ~31)
+            }
         case .f2xm1:
             // Defined from -1 to 1 only.
             limitExponent(&experiment.state, below: 0x3FFF)

@@ -68,6 +68,8 @@ package struct Arguments {
     package let values: [Value?]
     /// Carries out calls of functions that are passed in.
     package let context: any CallContext
+    /// Where the call stands.
+    package let span: SourceSpan
 
     /// Sorts arguments to parameters; a mistake names the function and the parameter.
     static func sort(_ passed: [PassedArgument], to signature: Signature) throws(HostFailure) -> [Value?] {
@@ -212,6 +214,8 @@ package protocol CallContext: AnyObject {
     func call(_ function: Function, _ arguments: [Value]) throws -> Value
     /// Writes to the script's standard output.
     func write(_ text: String)
+    /// Whether somebody asked the script to stop.
+    var isInterrupted: Bool { get }
     /// The directory that relative paths of the script begin at, and its arguments.
     var environment: ScriptEnvironment { get }
 }

@@ -4,7 +4,7 @@
 /// forms. Works on Unicode scalars. No back-references, so that no pattern can run away.
 package final class RegularExpression: Sendable {
     package let pattern: String
-    private let program: [Instruction]
+    fileprivate let program: [Instruction]
     private let groupCount: Int
 
     /// A step of the automaton.
@@ -73,7 +73,41 @@ package final class RegularExpression: Sendable {
         }
     }
 
-    private struct ThreadList {
+    /// Looks for the end of a match in a text that comes one character after the other.
+    package struct Scanner {
+        private let regex: RegularExpression
+        private var seeds: [Int] = [0]
+        private var previous: UInt32?
+
+        fileprivate init(_ regex: RegularExpression) { self.regex = regex }
+
+        /// Takes a character; true if a match ends right after it.
+        package mutating func feed(_ scalar: UInt32) -> Bool {
+            let before = previous.map { [$0, scalar] } ?? [scalar]
+            var list = ThreadList(capacity: regex.program.count)
+            for seed in seeds { regex.add(seed, [], to: &list, at: before.count - 1, in: before) }
+            seeds = list.threads.compactMap { thread in
+                if case .scalars(let set) = regex.program[thread.counter], set.contains(scalar) {
+                    thread.counter + 1
+                } else {
+                    nil
+                }
+            }
+            seeds.append(0)
+            previous = scalar
+            // That a match may also begin later is of no interest to whether one ends here.
+            var after = ThreadList(capacity: regex.program.count)
+            for seed in seeds.dropLast() { regex.add(seed, [], to: &after, at: 1, in: [scalar]) }
+            return after.threads.contains { thread in
+                if case .match = regex.program[thread.counter] { true } else { false }
+            }
+        }
+    }
+
+    /// A scanner at the start of a text.
+    package func scanner() -> Scanner { Scanner(self) }
+
+    fileprivate struct ThreadList {
         var threads: [(counter: Int, slots: [Int])] = []
         var isPresent: [Bool]
 
@@ -86,7 +120,8 @@ package final class RegularExpression: Sendable {
     }
 
     /// Follows the steps that read nothing, in order of preference, without recursion.
-    private func add(_ counter: Int, _ slots: [Int], to list: inout ThreadList, at position: Int, in text: [UInt32]) {
+    fileprivate func add(_ counter: Int, _ slots: [Int], to list: inout ThreadList, at position: Int, in text: [UInt32])
+    {
         var pending = [(counter, slots)]
         while let (counter, slots) = pending.popLast() {
             guard !list.isPresent[counter] else { continue }
@@ -98,7 +133,7 @@ package final class RegularExpression: Sendable {
                 pending.append((first, slots))
             case .save(let slot):
                 var slots = slots
-                slots[slot] = position
+                if slots.indices.contains(slot) { slots[slot] = position }
                 pending.append((counter + 1, slots))
             case .assert(let assertion):
                 if holds(assertion, at: position, in: text) { pending.append((counter + 1, slots)) }

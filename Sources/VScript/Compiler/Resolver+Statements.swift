@@ -145,6 +145,11 @@ extension Resolver {
         guard let property = kind.property(name.text) else {
             return Node(syntax.span, .property(declaration: slot, name: name.text, value))
         }
+        if let refusal = property.refusal, kind.refusal == nil {
+            report(
+                .notImplemented, "`\(name.text)` of a `\(kind.name)` is not implemented", at: syntax.span,
+                notes: [refusal])
+        }
         if case .literal(let literal) = value.code, !property.type.accepts(literal.value) {
             diagnostics.append(property.refuse(literal.value, at: value.span))
         }

@@ -223,26 +223,38 @@ struct Resolver {
 enum AssemblyLabels {
     private static func endsLine(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "\n") || byte == UInt8(ascii: ";") }
 
-    /// Names before a colon at the start of a line.
+    /// The labels in assembler text.
+    static func names(in source: String) -> Set<String> {
+        Set(names(in: source, atLineStart: true).map(\.name))
+    }
+
+    /// Names before a colon at the start of a statement, with their offsets.
+    private static func names(in source: String, atLineStart: Bool) -> [(name: String, offset: Int)] {
+        var found: [(name: String, offset: Int)] = []
+        var start = 0
+        for line in source.utf8.split(omittingEmptySubsequences: false, whereSeparator: endsLine) {
+            if atLineStart || start > 0 {
+                let blanks = line.prefix { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }.count
+                let name = line.dropFirst(blanks).prefix { $0 != UInt8(ascii: ":") }
+                if name.count < line.count - blanks, let text = String(name), text.isIdentifier {
+                    found.append((text, start + blanks))
+                }
+            }
+            start += line.count + 1
+        }
+        return found
+    }
+
+    /// The labels in an `asm` block with their places.
     static func find(in assembly: AssemblySyntax) -> [NameSyntax] {
         var labels: [NameSyntax] = []
         var atLineStart = true
         for segment in assembly.segments {
-            guard case .text(let span) = segment else {
-                atLineStart = false
-                continue
-            }
-            var start = span.start
-            for line in span.text.utf8.split(omittingEmptySubsequences: false, whereSeparator: Self.endsLine) {
-                if atLineStart || start > span.start {
-                    let blanks = line.prefix { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }.count
-                    let name = line.dropFirst(blanks).prefix { $0 != UInt8(ascii: ":") }
-                    if name.count < line.count - blanks, let text = String(name), text.isIdentifier {
-                        let first = start + blanks
-                        labels.append(NameSyntax(text, at: SourceSpan(span.file, first..<first + name.count)))
-                    }
+            if case .text(let span) = segment {
+                labels += names(in: span.text, atLineStart: atLineStart).map { name, offset in
+                    let first = span.start + offset
+                    return NameSyntax(name, at: SourceSpan(span.file, first..<first + name.utf8.count))
                 }
-                start += line.count + 1
             }
             atLineStart = false
         }

@@ -13,6 +13,8 @@ package final class Declaration: HostObject {
     package internal(set) var code: [Assembly] = []
     package internal(set) var children: [Declaration] = []
     package internal(set) var handlers: [Handler] = []
+    /// The labels of the `asm` blocks in the body.
+    package internal(set) var labels: [CodeLabel] = []
 
     init(kind: KindSchema, label: Value, parent: Value?, header: SourceSpan) {
         self.kind = kind
@@ -29,7 +31,7 @@ package final class Declaration: HostObject {
     package func member(_ name: String) throws -> Value? {
         if let property = properties[name] { return property.value }
         if let event = kind.events.first(where: { $0.name == name }) {
-            return .function(EventFilter.maker(event, of: nil))
+            return .function(EventPattern.maker(event, of: nil))
         }
         guard kind.memberNames.contains(name) else { return nil }
         throw HostFailure(
@@ -60,7 +62,7 @@ package final class Declaration: HostObject {
 }
 
 /// What a handler or `run(until:)` waits for: an event of some object, narrowed by arguments.
-package final class EventFilter: TabledObject {
+package final class EventPattern: TabledObject {
     /// The event with its parameters.
     package let event: Signature
     /// One value for each parameter; nil where anything fits.
@@ -68,7 +70,7 @@ package final class EventFilter: TabledObject {
     /// The object whose event it is; nil in the body of the declaration that makes it.
     package let source: (any EventSource)?
 
-    package init(_ event: Signature, _ arguments: [Value?], of source: (any EventSource)?) {
+    init(_ event: Signature, _ arguments: [Value?], of source: (any EventSource)?) {
         self.event = event
         self.arguments = arguments
         self.source = source
@@ -81,11 +83,11 @@ package final class EventFilter: TabledObject {
 
     /// The function that makes filters of an event: `guest.exception`.
     package static func maker(_ event: Signature, of source: (any EventSource)?) -> Function {
-        Function(event) { .object(EventFilter(event, $0.values, of: source)) }
+        Function(event) { .object(EventPattern(event, $0.values, of: source)) }
     }
 
     package var typeName: String { "an event" }
-    package static let members = MemberTable<EventFilter>()
+    package static let members = MemberTable<EventPattern>()
 }
 
 /// An object with events that handlers can be installed for.
@@ -96,7 +98,7 @@ package protocol EventSource: HostObject {
 
 /// An installed `on event { … }`.
 package final class Handler: TabledObject {
-    package let filter: EventFilter
+    package let filter: EventPattern
     /// Where the handler stands.
     package let span: SourceSpan
     /// Evaluates the guard and, if it is true, the body.
@@ -105,7 +107,7 @@ package final class Handler: TabledObject {
     package var remove: (() -> Void)?
     package private(set) var isOff = false
 
-    init(_ filter: EventFilter, span: SourceSpan, _ body: @escaping (any HostObject) throws -> Void) {
+    init(_ filter: EventPattern, span: SourceSpan, _ body: @escaping (any HostObject) throws -> Void) {
         self.filter = filter
         self.span = span
         self.body = body
@@ -199,17 +201,31 @@ package final class Assembly: TabledObject {
 
     package var typeName: String { "code" }
     package static let members = MemberTable<Assembly>(
-        properties: [Property("source", "The text with its spliced values.") { .string($0.source) }])
+        properties: [
+            Property("source", "The text with its spliced values.") { .string($0.source) },
+            Property("bytes", "The assembled bytes, for `at:` and `bits:`, or address 0 and 64 bits.") {
+                .bytes(try $0.assembled().bytes)
+            },
+            Property("labels", "The addresses of its labels.") { code in
+                let map = Map()
+                for (name, address) in try code.assembled().labels.sorted(by: {
+                    ($0.value, $0.key) < ($1.value, $1.key)
+                }) {
+                    map.set(.string(name), .integer(address))
+                }
+                return .map(map)
+            },
+        ])
 }
 
 /// What makes the objects that declarations declare.
-package protocol DeclarationMaker {
+package protocol DeclarationMaker: AnyObject {
     /// The object of a declaration whose body has run; nested kinds come as its children.
-    func make(_ declaration: Declaration) throws -> Value
+    func make(_ declaration: Declaration, in session: Session) throws -> Value
     /// What a failed expectation tells about the objects made.
     var notes: [String] { get }
-}
-
-extension DeclarationMaker {
-    package var notes: [String] { [] }
+    /// What went wrong in an object without the script looking at it.
+    var unnoticedFailure: Diagnostic? { get }
+    /// Lets go of what the objects hold of the session.
+    func close()
 }

@@ -44,14 +44,18 @@ extension Evaluator {
         let declaration = Declaration(kind: code.kind, label: label, parent: parent, header: code.header)
         let inner = Environment(code.body.slots, in: environment)
         inner.slots[0] = .object(declaration)
-        for (name, slot) in code.labels { inner.slots[slot] = .object(CodeLabel(name)) }
+        for (name, slot) in code.labels {
+            let label = CodeLabel(name)
+            declaration.labels.append(label)
+            inner.slots[slot] = .object(label)
+        }
         if code.kind.name == "test" { return try test(declaration, code, inner) }
         _ = try statements(code.body, in: inner)
         if let enclosing = code.enclosing, !code.kind.inside.isEmpty {
             self.declaration(in: enclosing, environment)?.children.append(declaration)
             return .object(declaration)
         }
-        let value = try located(code.header) { try session.makers.make(declaration) }
+        let value = try located(code.header) { try session.maker.make(declaration, in: session) }
         inner.slots[0] = value
         if case .name(_, let slot) = code.label { environment.slots[slot] = value }
         return value
@@ -74,7 +78,7 @@ extension Evaluator {
     func handler(_ code: HandlerCode, _ environment: Environment) throws -> Value {
         var filter = try evaluate(code.filter, environment)
         if case .function = filter { filter = try call(filter, [], at: code.filter.span) }
-        guard case .object(let object) = filter, let event = object as? EventFilter else {
+        guard case .object(let object) = filter, let event = object as? EventPattern else {
             throw fault(
                 .wrongType, "`on` takes an event, not \(filter.typeName)", code.filter.span,
                 notes: ["as in `on exception(.GP) { … }`"])
@@ -116,7 +120,7 @@ extension Evaluator {
         return try located(span) {
             let signature = Signature("asm(bits?, at?)")
             let arguments = Arguments(
-                signature: signature, values: try Arguments.sort(passed, to: signature), context: session)
+                signature: signature, values: try Arguments.sort(passed, to: signature), context: session, span: span)
             let bits = try arguments.optionalInteger(0, in: 16...64)
             guard bits == nil || bits == 16 || bits == 32 || bits == 64 else {
                 throw HostFailure(.outOfRange, "`bits` is 16, 32 or 64")

@@ -88,7 +88,7 @@ final class Evaluator {
         case .host(let signature, let body):
             let values = try sorted(arguments, to: signature, span)
             do {
-                return try body(Arguments(signature: signature, values: values, context: session))
+                return try body(Arguments(signature: signature, values: values, context: session, span: span))
             } catch let failure as HostFailure {
                 throw Interruption.fault(Fault(failure, at: place(of: failure, signature, arguments) ?? span))
             }

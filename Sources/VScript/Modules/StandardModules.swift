@@ -14,9 +14,7 @@ enum StandardModules {
         }
     }
 
-    static let all: [Module] = [linux, file, args]
-
-    static let linux = Module(name: "linux", functions: [])
+    static let all: [Module] = [linux, multiboot, flat, file, args]
 
     static let file = Module(
         name: "file",

@@ -62,20 +62,22 @@ extension Schema {
         "guest", "A machine.", on: ["hypervisor"],
         properties: [
             PropertySchema("cpus", .integer(1...64), "how many processors it has; 1 if not given"),
-            PropertySchema("memory", .size, isRequired: true, "its memory"),
+            PropertySchema("memory", .size, "its memory; 128 MiB if not given"),
             PropertySchema(
-                "boot", .symbolOrObject(["real", "protected", "long"], typeName: "a boot image"),
+                "boot", .symbolOrObject(["real", "protected", "long"], typeName: "a boot image"), isRequired: true,
                 "a prepared environment, or what a module such as `linux` makes"),
-            PropertySchema("symbols", .list, "files with names for addresses"),
+            PropertySchema(
+                "symbols", .list, "files with names for addresses", refusal: "symbol files are not read yet"),
             PropertySchema("seed", .integer(0...Int128(UInt64.max)), "what its random numbers begin with"),
-            PropertySchema("cpuid", .any, "the processor model"),
+            PropertySchema("cpuid", .any, "the processor model", refusal: "there is one processor model yet"),
         ],
         events: [
             "transition(from?, to?)", "vmexit(reason?)", "vmentry()", "hypercall(nr?)", "exception(vector?)",
             "interrupt(vector?)", "syscall(nr?)", "exec(address)", "read(range)", "write(range)", "io(ports?)",
             "msr(index?)", "cr(number?)", "instruction(mnemonic)", "console(text)", "halt()", "reset()",
         ].map(Signature.init),
-        members: { GuestMembers.names })
+        missingEvents: ["vmexit", "vmentry", "read", "write", "instruction", "console"],
+        members: { GuestObject.members.names })
 
     /// The code of one privilege level.
     static let ring = KindSchema(

@@ -69,12 +69,17 @@ package struct PropertySchema: Sendable {
     package let type: PropertyType
     package let isRequired: Bool
     package let summary: String
+    /// Why this version refuses the property; nil if it does not.
+    let refusal: String?
 
-    init(_ name: String, _ type: PropertyType, isRequired: Bool = false, _ summary: String) {
+    init(
+        _ name: String, _ type: PropertyType, isRequired: Bool = false, _ summary: String, refusal: String? = nil
+    ) {
         self.name = name
         self.type = type
         self.isRequired = isRequired
         self.summary = summary
+        self.refusal = refusal
     }
 }
 
@@ -100,6 +105,8 @@ package final class KindSchema: Sendable {
     package let properties: [PropertySchema]
     /// The events that handlers in the body can name.
     package let events: [Signature]
+    /// Those that this version does not have yet.
+    let missingEvents: Set<String>
     /// Members of the declared object that its body may name.
     let members: @Sendable () -> [String]
     /// Whether `asm` in the body belongs to the declaration.
@@ -109,7 +116,7 @@ package final class KindSchema: Sendable {
 
     init(
         _ name: String, _ summary: String, label: LabelRule = .optionalName, inside: [String] = [], on: [String] = [],
-        properties: [PropertySchema] = [], events: [Signature] = [],
+        properties: [PropertySchema] = [], events: [Signature] = [], missingEvents: Set<String> = [],
         members: @escaping @Sendable () -> [String] = { [] },
         takesAssembly: Bool = false, refusal: String? = nil
     ) {
@@ -120,6 +127,7 @@ package final class KindSchema: Sendable {
         self.on = on
         self.properties = properties
         self.events = events
+        self.missingEvents = missingEvents
         self.members = members
         self.takesAssembly = takesAssembly
         self.refusal = refusal
