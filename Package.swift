@@ -46,5 +46,6 @@ package.targets += [
     .target(name: "_HostConformance", dependencies: ["X86", "X86Engine"], path: "Tests/_HostConformance"),
     .executableTarget(
         name: "Conformance", dependencies: ["X86", "_HostConformance"], path: "Tests/Conformance"),
+    .testTarget(name: "ConformanceTests", dependencies: ["X86", "_HostConformance"]),
 ]
 #endif

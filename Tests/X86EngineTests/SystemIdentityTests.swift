@@ -220,14 +220,27 @@ private typealias Layout = TestMachine.Layout
         #expect(processor.writeMSR(0x277, 0x0007_0406_0007_0406))
         #expect(!processor.writeMSR(0x10A, 0))
         #expect(processor.readMSR(0xC001_0015) == nil)
-        #expect(try TestMachine(model: .amd64).processor.readMSR(0xC001_0015) == 1 << 24)
+        let other = try TestMachine(model: .amd64)
+        #expect(other.processor.readMSR(0xC001_0015) == 1 << 24)
         let user = try TestMachine()
         user.prepare(.long, ring: 3)
         #expect(try user.runToHalt("mov ecx, 0x10\nrdmsr") == 13)
     }
 
+    @Test func firmwareLeavesRAMWriteBackAndDevicesUncacheable() throws {
+        let machine = try TestMachine()
+        let processor = machine.processor
+        processor.programMemoryTypes()
+        #expect(processor.readMSR(0x2FF) == 0xC06)
+        #expect(processor.readMSR(0x250) == 0x0606_0606_0606_0606)
+        #expect(processor.readMSR(0x259) == 0)
+        #expect(processor.readMSR(0x200) == 0xC000_0000)
+        #expect(processor.readMSR(0x201) == 0xFF_C000_0800)
+    }
+
     @Test func memoryTypeRangesKeepValidValues() throws {
-        let processor = try TestMachine().processor
+        let machine = try TestMachine()
+        let processor = machine.processor
         #expect(processor.readMSR(0xFE) == 0x508)
         #expect(processor.writeMSR(0x2FF, 0xC06) && processor.readMSR(0x2FF) == 0xC06)
         #expect(!processor.writeMSR(0x2FF, 0xC07))

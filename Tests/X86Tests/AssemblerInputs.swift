@@ -79,7 +79,7 @@ struct AssemblerInputs {
         // The lines of a mnemonic do not depend on which others there are
         turn = mnemonic.utf8.reduce(0) { ($0 * 31 + Int($1)) % 10_007 }
         var lines: [String] = []
-        for candidate in Mnemonics.candidates(for: mnemonic) ?? [] {
+        for candidate in Mnemonics.mnemonic(named: mnemonic)?.candidates ?? [] {
             let dependsOnSize = candidate.definition.operands.contains { form in
                 switch form.shape.width {
                 case .operandSize, .atMost32, .atLeast32, .far: true
@@ -115,7 +115,9 @@ struct AssemblerInputs {
     private mutating func lines(_ mnemonic: String, _ candidate: MnemonicCandidate, operandSize: Int) -> [String] {
         var choices = [[String]](repeating: [], count: candidate.writtenCount)
         for (form, source) in zip(candidate.definition.operands, candidate.sources) {
-            if case .written(let index) = source { choices[index] = texts(for: form.shape, operandSize) }
+            if case .written(let index) = source {
+                choices[index] = texts(for: form, operandSize, candidate.definition)
+            }
         }
         for (index, register) in candidate.required { choices[index] = ["\(register)"] }
         if candidate.isDestinationForm, !choices.isEmpty { choices[0] = choices[0].map { "to " + $0 } }
@@ -135,15 +137,21 @@ struct AssemblerInputs {
 
     // MARK: - Operands
 
-    private func texts(for shape: OperandShape, _ operandSize: Int) -> [String] {
+    private func texts(
+        for form: OperandForm, _ operandSize: Int, _ definition: InstructionDefinition
+    ) -> [String] {
+        let shape = form.shape
         let width = width(shape.width, operandSize)
         switch shape.place {
         case .rm:
             let registers = shape.allowsRegister ? self.registers(shape.registers, width) : []
             let memoryWidth = self.width(shape.memoryWidth, operandSize)
-            let isFar = shape.memoryWidth == .far
+            // LDS and the like take a far pointer, and no size
+            let isFar = definition.operation == .callFar || definition.operation == .jmpFar
+            let isPointer = shape.memoryWidth == .far && !isFar
             return registers
-                + (shape.allowsMemory ? memory(sizes: [isFar ? operandSize : memoryWidth], isFar: isFar) : [])
+                + (shape.allowsMemory
+                    ? memory(sizes: [isFar ? operandSize : isPointer ? 0 : memoryWidth], isFar: isFar) : [])
         case .reg, .opcode, .vvvv:
             return registers(shape.registers, width)
         case .fixed:

@@ -13,6 +13,7 @@ import X86
         }
         #expect(comparison.differences == [])
         #expect(comparison.accepted > 80_000, "only \(comparison.accepted) lines were accepted by NASM")
+        #expect(comparison.missingRows == [], "rows that no line reaches")
         #expect(comparison.unusedReasons == [], "listed differences that no longer exist")
     }
 }
@@ -24,6 +25,8 @@ private struct Comparison {
     private var used: Set<Int> = []
     private(set) var differences: [String] = []
     private(set) var accepted = 0
+    /// The rows that decoding finds in what both agree on.
+    private var rows: Set<UInt16> = []
 
     init() throws {
         nasm = try NASM()
@@ -40,7 +43,10 @@ private struct Comparison {
         for (line, theirs) in zip(lines, try nasm.assemble(lines, bits: bits)) {
             if theirs != nil { accepted += 1 }
             let ours = Self.assemble(line, bits: bits, at: theirs?.offset ?? 0)
-            guard ours != theirs?.bytes else { continue }
+            guard ours != theirs?.bytes else {
+                note(ours ?? [], bits: bits)
+                continue
+            }
             let kind: AssemblerDifference.Kind =
                 ours == nil ? .refusedHere : theirs == nil ? .acceptedHere : .otherBytes
             if hasReason(line, kind) { continue }
@@ -57,9 +63,23 @@ private struct Comparison {
         }
     }
 
+    private mutating func note(_ bytes: [UInt8], bits: Int) {
+        bytes.withUnsafeBytes { bytes in
+            if case .instruction(let instruction) = Decoder.decode(bytes, mode: mode(bits)) {
+                rows.insert(instruction.row)
+            }
+        }
+    }
+
+    /// Rows that an assembler should choose and none of the lines did.
+    var missingRows: [String] {
+        InstructionTable.definitions.enumerated()
+            .filter { !$1.isAlias && !rows.contains(UInt16($0)) }
+            .map { "\($1.operation) \($1.map) \(String($1.opcode, radix: 16)) \($1.operands)" }
+    }
+
     private static func assemble(_ line: String, bits: Int, at address: Int) -> [UInt8]? {
-        let mode: CodeMode = bits == 16 ? .bits16 : bits == 32 ? .bits32 : .bits64
-        return try? Assembler(mode: mode, origin: UInt64(address)).assemble(line).bytes
+        try? Assembler(mode: mode(bits), origin: UInt64(address)).assemble(line).bytes
     }
 
     private mutating func hasReason(_ line: String, _ kind: AssemblerDifference.Kind) -> Bool {
@@ -89,3 +109,5 @@ private struct Comparison {
         return bytes.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()
     }
 }
+
+private func mode(_ bits: Int) -> CodeMode { bits == 16 ? .bits16 : bits == 32 ? .bits32 : .bits64 }

@@ -35,13 +35,16 @@ package final class HostProcess {
         waitpid(process, nil, 0)
     }
 
-    /// Compiles the program with the C compiler of the system.
+    /// Compiles the program with the system's C compiler, or the one that Swift brings along.
     package static func build(source: String, into path: String) throws {
-        let arguments = ["cc", "-O2", "-std=gnu11", "-o", path, source]
-        let compiler = try spawn(arguments, standardInput: nil, standardOutput: nil)
-        var status: Int32 = 0
-        waitpid(compiler, &status, 0)
-        guard status == 0 else { throw Failure(description: arguments.joined(separator: " ") + " failed") }
+        for compiler in ["cc", "clang"] {
+            let arguments = [compiler, "-O2", "-std=gnu11", "-o", path, source]
+            guard let process = try? spawn(arguments, standardInput: nil, standardOutput: nil) else { continue }
+            var status: Int32 = 0
+            waitpid(process, &status, 0)
+            if status == 0 { return }
+        }
+        throw Failure(description: "no C compiler builds \(source)")
     }
 
     /// Executes a batch.

@@ -35,6 +35,11 @@ package struct MachineState: Equatable {
 package struct MemoryWord: Equatable, Hashable {
     package var address: UInt64
     package var value: UInt64
+
+    package init(address: UInt64, value: UInt64) {
+        self.address = address
+        self.value = value
+    }
 }
 
 /// One experiment: code and everything it can see.
@@ -46,6 +51,8 @@ package struct Case {
     package var patches: [MemoryWord] = []
     /// What the manuals leave open of the outcome.
     package var latitude = Latitude()
+
+    package init() {}
 }
 
 /// What came of a case.
@@ -58,6 +65,8 @@ package struct Outcome {
     package var address: UInt64 = 0
     /// The words of memory that differ from `TestMemory.image`.
     package var changes: [MemoryWord] = []
+
+    package init() {}
 }
 
 /// What the manuals leave undefined, or to the processor, about an outcome.
@@ -70,6 +79,8 @@ package struct Latitude {
     package var ulps: UInt64 = 0
     /// Which of the bytes of a large operand CR2 names.
     package var addressInPage = false
+    /// Which of the pages of a very large operand faults.
+    package var anyPageFault = false
     /// Whether a faulting instruction has become an MMX instruction already, with TOP 0 and all registers in use.
     package var entersMMX = false
     /// Bytes that state areas keep for the processor's own use, by offset from the word `address`.

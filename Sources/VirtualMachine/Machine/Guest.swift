@@ -5,6 +5,7 @@ import X86Engine
 ///
 /// One isolation domain uses a guest; two guests share nothing.
 public final class Guest {
+    /// What was chosen when the guest was declared.
     public let configuration: GuestConfiguration
     /// The serial console.
     public let console: GuestConsole
@@ -82,6 +83,7 @@ public final class Guest {
             write(block.bytes, at: block.address)
             zero(from: block.address &+ UInt64(block.bytes.count), to: block.range.upperBound)
         }
+        processor.programMemoryTypes()
         processor.begin(image.state)
         processor.state.pointee.random = pristineRandom
         platform.synchronize()

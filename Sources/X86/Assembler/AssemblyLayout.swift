@@ -24,6 +24,8 @@ struct AssemblyLayout {
     private var values: [AssemblyValue?]
     /// The length of every statement in the pass before.
     private var lengths: [Int]
+    /// The bytes of instructions that are the same in every pass.
+    private var fixedBytes: [[UInt8]?]
     /// True for statements whose length kept changing: they take the long form.
     private var isWidened: [Bool]
     private var hasMoved = false
@@ -47,6 +49,7 @@ struct AssemblyLayout {
             if case .external(let address) = entry.definition { .opaque(address) } else { nil }
         }
         lengths = Array(repeating: 0, count: statements.count)
+        fixedBytes = Array(repeating: nil, count: statements.count)
         isWidened = Array(repeating: false, count: statements.count)
     }
 
@@ -91,7 +94,7 @@ struct AssemblyLayout {
                 try place(statements[index])
             } catch {
                 bytes.removeSubrange(before...)
-                mistakes.append(error)
+                if mistakes.count < SourceMistake.most { mistakes.append(error) }
             }
             lengths[index] = bytes.count - before
             if bytes.count > before {
@@ -222,12 +225,17 @@ struct AssemblyLayout {
     private mutating func placeInstruction(
         _ instruction: AssemblyInstruction, _ statement: AssemblyStatement, at address: Int64
     ) throws(SourceMistake) {
+        if let encoded = fixedBytes[current] {
+            bytes.append(contentsOf: encoded)
+            return
+        }
         let translator = InstructionTranslator(instruction, mode: statement.mode)
         var encoded = try translator.encode(at: address, isWidened: isWidened[current], symbols: self)
         if widensChanged, !isWidened[current], statement.count == nil, encoded.count != lengths[current] {
             isWidened[current] = true
             encoded = try translator.encode(at: address, isWidened: true, symbols: self)
         }
+        if instruction.isFixed { fixedBytes[current] = encoded }
         bytes.append(contentsOf: encoded)
     }
 
@@ -274,6 +282,9 @@ extension AssemblyLayout: AssemblySymbolValues {
 
     private func missing(_ name: String, at range: Range<Int>) -> SourceMistake {
         let defined = symbols.lazy.filter { if case .missing = $0.definition { false } else { true } }.map(\.name)
+        guard mistakes.count < Suggestions.mistakesWithSuggestion else {
+            return SourceMistake(range, "`\(name)` is not defined")
+        }
         let near = Suggestions.nearest(to: name, in: Array(defined) + RegisterNames.all)
         return SourceMistake(
             range, "`\(name)` is not defined", hint: near.map { "did you mean `\($0)`?" }, replacement: near)

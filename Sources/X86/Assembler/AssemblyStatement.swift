@@ -35,12 +35,29 @@ enum AssemblyDataItem {
 
 /// An instruction as written.
 struct AssemblyInstruction {
-    /// Empty if only prefixes are written.
-    var mnemonic: String
+    /// Nil if only prefixes are written.
+    var mnemonic: Mnemonic?
     var mnemonicRange: Range<Int>
-    var candidates: [MnemonicCandidate]
     var prefixes: RequestedPrefixes
     var operands: [AssemblyOperand]
+}
+
+extension AssemblyInstruction {
+    /// True if the bytes depend neither on symbols nor on the address.
+    var isFixed: Bool {
+        operands.allSatisfy { operand in
+            switch operand.kind {
+            case .register: true
+            case .immediate(let expression): expression.isLiteral && !canBeRelative
+            case .memory(let memory): memory.expression.isLiteral && !memory.isRelativeDemanded
+            case .farPointer(let selector, let offset): selector.isLiteral && offset.isLiteral
+            }
+        }
+    }
+
+    private var canBeRelative: Bool {
+        mnemonic?.candidates.contains { $0.definition.operands.contains { $0.shape.place == .relative } } ?? false
+    }
 }
 
 /// An operand as written.

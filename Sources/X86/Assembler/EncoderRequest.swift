@@ -89,7 +89,7 @@ package struct RequestedPrefixes: Sendable, Hashable {
 
 /// An instruction to be encoded.
 package struct EncoderRequest: Sendable {
-    package var candidates: [MnemonicCandidate]
+    package var mnemonic: Mnemonic
     package var operands: [RequestedOperand]
     package var prefixes: RequestedPrefixes
     package var mode: CodeMode
@@ -97,10 +97,10 @@ package struct EncoderRequest: Sendable {
     package var address: UInt64
 
     package init(
-        candidates: [MnemonicCandidate], operands: [RequestedOperand] = [],
+        mnemonic: Mnemonic, operands: [RequestedOperand] = [],
         prefixes: RequestedPrefixes = RequestedPrefixes(), mode: CodeMode, address: UInt64 = 0
     ) {
-        self.candidates = candidates
+        self.mnemonic = mnemonic
         self.operands = operands
         self.prefixes = prefixes
         self.mode = mode

@@ -34,10 +34,24 @@ package struct MnemonicCandidate: Sendable {
     package var definition: InstructionDefinition { InstructionTable.definitions[row] }
 }
 
+/// A mnemonic with all ways of writing it.
+package struct Mnemonic: Sendable {
+    package let name: String
+    /// The ways to write it, in the order in which they are preferred when nothing else decides.
+    package let candidates: [MnemonicCandidate]
+    let signatures: [CandidateSignature]
+
+    init(_ name: String, _ candidates: [MnemonicCandidate]) {
+        self.name = name
+        self.candidates = candidates
+        signatures = candidates.map(CandidateSignature.init)
+    }
+}
+
 /// The instructions by the names that assembly text uses, derived from the instruction table.
 package enum Mnemonics {
-    /// The ways to write a mnemonic, in the order of the table, or nil if there is no such mnemonic.
-    package static func candidates(for mnemonic: String) -> [MnemonicCandidate]? { index[mnemonic] }
+    /// The mnemonic with this lower-case name, or nil if there is none.
+    package static func mnemonic(named name: String) -> Mnemonic? { index[name] }
 
     /// Every mnemonic, in alphabetical order.
     package static var all: [String] { index.keys.sorted() }
@@ -60,7 +74,7 @@ package enum Mnemonics {
         var immediate: Int64?
     }
 
-    private static let index: [String: [MnemonicCandidate]] = {
+    private static let index: [String: Mnemonic] = {
         var index: [String: [MnemonicCandidate]] = [:]
         for (row, definition) in InstructionTable.definitions.enumerated() where !definition.isAlias {
             for name in names(of: definition) {
@@ -75,18 +89,19 @@ package enum Mnemonics {
                 }
             }
         }
-        for (name, candidates) in index {
-            let hasNearForm = candidates.contains { $0.definition.operands.contains(.Jz) }
-            // NASM prefers DC to D8 for `fadd st0, st0`
-            let preferred = candidates.filter { $0.definition.operands == [.STi, .ST0] }
-            let others = candidates.filter { $0.definition.operands != [.STi, .ST0] }
-            index[name] = (preferred + others).map { candidate in
-                var candidate = candidate
-                candidate.hasNearForm = hasNearForm
-                return candidate
-            }
-        }
-        return index
+        return Dictionary(
+            uniqueKeysWithValues: index.map { name, candidates in
+                let hasNearForm = candidates.contains { $0.definition.operands.contains(.Jz) }
+                // NASM prefers DC to D8 for `fadd st0, st0`
+                let preferred = candidates.filter { $0.definition.operands == [.STi, .ST0] }
+                let others = candidates.filter { $0.definition.operands != [.STi, .ST0] }
+                let all = (preferred + others).map { candidate in
+                    var candidate = candidate
+                    candidate.hasNearForm = hasNearForm
+                    return candidate
+                }
+                return (name, Mnemonic(name, all))
+            })
     }()
 
     // MARK: - Names

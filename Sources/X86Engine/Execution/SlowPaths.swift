@@ -19,7 +19,7 @@ extension Processor {
 
     /// #SS for addresses by RSP or RBP, else #GP, where flat segments are left: not canonical, or beyond 4 GiB.
     private func checkFlat(
-        _ op: UnsafeMutablePointer<MicroOperation>, _ linear: UInt64, _ width: Int
+        _ op: UnsafeMutablePointer<MicroOperation>, _ linear: UInt64, _ width: Int, storing: Bool
     ) throws(Fault) {
         let last = linear &+ UInt64(width - 1)
         let inside =
@@ -29,7 +29,7 @@ extension Processor {
         let isStack =
             op.pointee.segmentBase == MicroOperation.zero
             && (op.pointee.base == StateOffset.general(.rsp) || op.pointee.base == StateOffset.general(.rbp)
-                || op.pointee.code.usesStack)
+                || op.pointee.code.usesStack(storing: storing))
         throw isStack ? .stackFault(0) : .generalProtection(0)
     }
 
@@ -39,7 +39,7 @@ extension Processor {
     ) -> UInt64 {
         begin(op, time)
         do throws(Fault) {
-            try checkFlat(op, linear, width)
+            try checkFlat(op, linear, width, storing: false)
             return try readLinear(linear, width: width)
         } catch {
             fail(error)
@@ -53,7 +53,7 @@ extension Processor {
     ) -> UInt64 {
         begin(op, time)
         do throws(Fault) {
-            try checkFlat(op, linear, width)
+            try checkFlat(op, linear, width, storing: true)
             try probeWrite(linear, width: width)
             return try readLinear(linear, width: width)
         } catch {
@@ -68,7 +68,7 @@ extension Processor {
     ) {
         begin(op, time)
         do throws(Fault) {
-            try checkFlat(op, linear, width)
+            try checkFlat(op, linear, width, storing: true)
             try writeLinear(linear, value, width: width)
         } catch {
             fail(error)
@@ -177,12 +177,13 @@ extension Processor {
 }
 
 extension MicroOperation.Code {
-    /// Whether the implicit memory operand is the stack.
-    var usesStack: Bool {
+    /// Whether a load or store of the operation is to the stack without saying so.
+    func usesStack(storing: Bool) -> Bool {
         switch self {
-        case .pushR32, .pushI32, .popR32, .pushR64, .pushI64, .popR64, .pushM64, .leave64, .callRel32, .ret32,
-            .callRel64, .ret64, .callR64, .callM64:
+        case .pushR32, .pushI32, .popR32, .pushR64, .pushI64, .popR64, .leave64, .callRel32, .ret32, .callRel64,
+            .ret64, .callR64:
             true
+        case .pushM64, .callM64: storing
         default:
             false
         }

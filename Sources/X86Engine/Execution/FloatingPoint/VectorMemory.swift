@@ -21,11 +21,8 @@ extension Processor {
     ) throws(Fault) -> UInt64 {
         let segment = instruction.memory.segment
         let address = effectiveAddress(instruction)
-        if alignment == .required {
-            // Alignment comes before what the last bytes may violate.
-            guard try linearAddress(segment, address, width: 1, kind) & 15 == 0 else { throw .generalProtection(0) }
-        }
-        return try linearAddress(segment, address, width: 16, kind)
+        return alignment == .required
+            ? try alignedAddress(segment, address, width: 16, alignment: 16, kind) : try linearAddress(segment, address, width: 16, kind)
     }
 
     /// Reads 16 bytes.

@@ -111,11 +111,10 @@ extension Processor {
         let bytes = width / 8
         let segment = instruction.memory.segment
         let address = effectiveAddress(instruction)
-        if bytes == 8 {
-            // Alignment comes before what the last bytes may violate.
-            guard try linearAddress(segment, address, width: 1, .write) & 15 == 0 else { throw .generalProtection(0) }
-        }
-        let linear = try linearAddress(segment, address, width: 2 * bytes, .write)
+        let linear =
+            bytes == 8
+            ? try alignedAddress(segment, address, width: 16, alignment: 16, .write)
+            : try linearAddress(segment, address, width: 8, .write)
         try probeWrite(linear, width: 2 * bytes)
         let upper = wrapLinear(linear &+ UInt64(bytes))
         let low = try readLinear(linear, width: bytes)

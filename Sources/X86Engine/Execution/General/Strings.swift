@@ -81,19 +81,13 @@ extension Processor {
 
     /// CMPS and SCAS: REPE goes on while ZF is set, REPNE while it is clear.
     ///
-    /// A fault takes back the flags, so that the instruction starts over with those it began with.
+    /// A fault leaves the flags of the last iteration, as AMD's processors do; the SDM has those from before the
+    /// instruction, which would depend on where it was last interrupted.
     @inline(__always)
     private func runComparison(
         _ instruction: borrowing Instruction, _ body: (StringAccess) throws(Fault) -> Void
     ) throws(Fault) {
-        let flags = (state.pointee.flagResult, state.pointee.flagAuxiliary)
-        do throws(Fault) {
-            try runString(
-                instruction, whileZF: !instruction.prefixes.contains(.repeatNotEqual), body)
-        } catch {
-            (state.pointee.flagResult, state.pointee.flagAuxiliary) = flags
-            throw error
-        }
+        try runString(instruction, whileZF: !instruction.prefixes.contains(.repeatNotEqual), body)
     }
 
     /// Runs `body`, which does one iteration and moves the index registers, once or as REP says.
