@@ -121,7 +121,7 @@ extension Processor {
     @inline(__always)
     private static func byteSigns(_ bytes: UInt64) -> UInt64 {
         // The product moves bit 8n to bit 56 + n; no two partial products meet.
-        (bytes >> 7 & 0x0101_0101_0101_0101) &* 0x0102_0408_1020_4080 >> 56
+        ((bytes >> 7 & 0x0101_0101_0101_0101) &* 0x0102_0408_1020_4080) >> 56
     }
 
     /// PINSRB, PINSRW, PINSRD and PINSRQ: one element of a register from a general register or memory.
