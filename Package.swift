@@ -21,7 +21,7 @@ let package = Package(
         .target(name: "Hypervisors", dependencies: ["X86", "X86Engine", "PCDevices"]),
         .target(name: "VirtualMachine", dependencies: ["X86", "X86Engine", "PCDevices", "Hypervisors"]),
         .target(name: "VScriptSyntax"),
-        .target(name: "VScript", dependencies: ["VScriptSyntax", "VirtualMachine"]),
+        .target(name: "VScript", dependencies: ["VScriptSyntax", "VirtualMachine", "X86", "CHostSupport"]),
         .executableTarget(
             name: "VScriptCommand",
             dependencies: [
@@ -39,3 +39,13 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+#if arch(x86_64) && os(Linux)
+// The engine compared with the host's own processor: `scripts/conformance`, and a short form among the tests.
+package.targets += [
+    .target(name: "_HostConformance", dependencies: ["X86", "X86Engine"], path: "Tests/_HostConformance"),
+    .executableTarget(
+        name: "Conformance", dependencies: ["X86", "_HostConformance"], path: "Tests/Conformance"),
+    .testTarget(name: "ConformanceTests", dependencies: ["X86", "_HostConformance"]),
+]
+#endif

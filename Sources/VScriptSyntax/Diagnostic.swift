@@ -72,6 +72,8 @@ public struct Diagnostic: Sendable, Equatable {
     public var message: String
     /// The places; at most one is primary.
     public var labels: [Label]
+    /// What the parts of a failed expectation were, under the source text they belong to.
+    public var values: [Label] = []
     /// Further lines of explanation.
     public var notes: [String]
     /// What would mend it.

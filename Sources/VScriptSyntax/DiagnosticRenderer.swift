@@ -11,7 +11,8 @@ extension Diagnostic {
         for (index, (file, labels)) in groups.enumerated() {
             let place = (labels.first { $0.isPrimary } ?? labels[0]).span.startPosition
             lines.append("\(margin)\(index == 0 ? "-->" : ":::") \(file.name):\(place.line):\(place.column)")
-            lines += Snippet(file: file, labels: labels, gutter: gutter).lines
+            let values = values.filter { $0.span.file === file }
+            lines += Snippet(file: file, labels: labels, values: values, gutter: gutter).lines
         }
         lines += notes.map { "\(margin) = note: \($0)" }
         for fix in fixes {
@@ -37,6 +38,7 @@ extension Diagnostic {
 private struct Snippet {
     let file: SourceFile
     let labels: [Diagnostic.Label]
+    let values: [Diagnostic.Label]
     let gutter: Int
 
     /// How many columns of a source line are shown.
@@ -44,7 +46,8 @@ private struct Snippet {
 
     var lines: [String] {
         let byLine = Dictionary(grouping: labels) { file.line(at: $0.span.start) }
-        let numbers = byLine.keys.sorted()
+        let valuesByLine = Dictionary(grouping: values) { file.line(at: $0.span.start) }
+        let numbers = Set(byLine.keys).union(valuesByLine.keys).sorted()
         let isSingle = numbers.count == 1
         var lines = isSingle ? [] : [border("")]
         var previous: Int?
@@ -55,6 +58,12 @@ private struct Snippet {
             let first = marks.map { columns(of: $0, on: number).lowerBound }.min() ?? 0
             let cut = first > Self.window - 40 ? first - 40 : 0
             lines.append(source(number, from: cut))
+            let valueRows = valueRows(valuesByLine[number] ?? [], on: number, cut: cut)
+            if !valueRows.isEmpty {
+                lines += valueRows
+                previous = number
+                continue
+            }
             for mark in marks {
                 let columns = columns(of: mark, on: number)
                 let carets = min(columns.count, max(1, Self.window - (columns.lowerBound - cut)))
@@ -67,6 +76,37 @@ private struct Snippet {
         }
         if !isSingle { lines.append(border("")) }
         return lines
+    }
+
+    /// Values under the places they belong to, joined to them by bars; the rightmost come first.
+    private func valueRows(_ values: [Diagnostic.Label], on number: Int, cut: Int) -> [String] {
+        var pending = values.map { (column: columns(of: $0, on: number).lowerBound - cut, text: $0.text) }
+            .filter { 0..<Self.window ~= $0.column }.sorted { $0.column < $1.column }
+        guard !pending.isEmpty else { return [] }
+        func bars(_ columns: [Int]) -> String {
+            var line = ""
+            for column in columns where column >= line.count {
+                line += String(repeating: " ", count: column - line.count) + "|"
+            }
+            return line
+        }
+        var rows = [border(bars(pending.map(\.column)))]
+        while let last = pending.popLast() {
+            var row: [(column: Int, text: String)] = [last]
+            // A value stands in the same row if it ends before the next one and hides no bar.
+            while let next = pending.last, let leftmost = row.first,
+                next.column + next.text.count + 1 < leftmost.column
+            {
+                row.insert(next, at: 0)
+                pending.removeLast()
+            }
+            var line = bars(pending.map(\.column))
+            for value in row {
+                line += String(repeating: " ", count: max(value.column - line.count, 0)) + value.text
+            }
+            rows.append(border(line))
+        }
+        return rows
     }
 
     private func border(_ text: String) -> String {

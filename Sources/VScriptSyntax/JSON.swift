@@ -68,16 +68,7 @@ extension Diagnostic {
         JSON.object([
             ("type", .string("diagnostic")), ("v", .integer(1)), ("code", .string(code)),
             ("severity", .string(severity.rawValue)), ("message", .string(message)),
-            (
-                "spans",
-                .array(
-                    labels.map { label in
-                        .object(
-                            Self.members(of: label.span) + [
-                                ("label", .string(label.text)), ("primary", .bool(label.isPrimary)),
-                            ])
-                    })
-            ),
+            ("spans", .array(labels.map(Self.json))), ("values", .array(values.map(Self.json))),
             ("notes", .array(notes.map(JSON.string))),
             (
                 "fixes",
@@ -100,6 +91,10 @@ extension Diagnostic {
             ),
             ("rendered", .string(rendered())),
         ]).text
+    }
+
+    private static func json(_ label: Label) -> JSON {
+        .object(members(of: label.span) + [("label", .string(label.text)), ("primary", .bool(label.isPrimary))])
     }
 
     private static func members(of span: SourceSpan) -> [(String, JSON)] {

@@ -47,6 +47,12 @@ package struct NameSyntax: Sendable {
     package let text: String
     package let span: SourceSpan
 
+    /// A name found inside raw text.
+    package init(_ text: String, at span: SourceSpan) {
+        self.text = text
+        self.span = span
+    }
+
     init(_ token: SyntaxToken) {
         text = token.text
         span = token.span

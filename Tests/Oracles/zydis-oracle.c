@@ -29,6 +29,8 @@ struct operand {
     uint16_t scale;
 };
 
+enum trait { is_privileged = 1, accepts_repetition = 2, writes_instruction_pointer = 4, writes_segment_or_control = 8 };
+
 struct reply {
     uint8_t is_valid;
     uint8_t length;
@@ -39,7 +41,7 @@ struct reply {
     uint8_t operand_count;
     uint8_t operand_width;
     uint8_t address_width;
-    uint8_t is_privileged;
+    uint8_t traits;  // enum trait
     uint32_t flags_read;
     uint32_t flags_written;
     uint32_t flags_undefined;
@@ -68,6 +70,25 @@ static void describe(const ZydisDecodedOperand *from, struct operand *to) {
     }
 }
 
+static uint8_t traits(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands) {
+    const uint64_t repetition = ZYDIS_ATTRIB_ACCEPTS_REP | ZYDIS_ATTRIB_ACCEPTS_REPE | ZYDIS_ATTRIB_ACCEPTS_REPNE;
+    uint8_t result = 0;
+    if (instruction->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) result |= is_privileged;
+    if (instruction->attributes & repetition) result |= accepts_repetition;
+    for (unsigned i = 0; i < instruction->operand_count; i++) {
+        if (operands[i].type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+        if (!(operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) continue;
+        switch (ZydisRegisterGetClass(operands[i].reg.value)) {
+        case ZYDIS_REGCLASS_IP: result |= writes_instruction_pointer; break;
+        case ZYDIS_REGCLASS_SEGMENT:
+        case ZYDIS_REGCLASS_CONTROL:
+        case ZYDIS_REGCLASS_DEBUG: result |= writes_segment_or_control; break;
+        default: break;
+        }
+    }
+    return result;
+}
+
 static void answer(const ZydisDecoder *decoder, const struct request *request, struct reply *reply) {
     ZydisDecodedInstruction instruction;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
@@ -81,7 +102,7 @@ static void answer(const ZydisDecoder *decoder, const struct request *request, s
     reply->visible_operand_count = instruction.operand_count_visible;
     reply->operand_width = instruction.operand_width;
     reply->address_width = instruction.address_width;
-    reply->is_privileged = (instruction.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) != 0;
+    reply->traits = traits(&instruction, operands);
     if (instruction.cpu_flags) {
         const ZydisAccessedFlags *flags = instruction.cpu_flags;
         reply->flags_read = flags->tested;

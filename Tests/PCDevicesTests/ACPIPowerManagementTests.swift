@@ -66,8 +66,10 @@ private final class PowerBench {
         #expect(bench.ports.read(0x604, width: .word) == 0)
     }
 
-    @Test func sleepTypeFiveWithSleepEnablePowersOff() throws {
-        let bench = try PowerBench()
+    @Test func sleepTypeOfSoftOffWithSleepEnablePowersOff() throws {
+        var layout = ACPIPowerManagement.Layout()
+        layout.softOffType = 5
+        let bench = try PowerBench(layout)
         bench.ports.write(0xF1, to: 0xB2, width: .byte)
         bench.ports.write(5 << 10, to: 0x604, width: .word)
         #expect(bench.powerOffs == 0)

@@ -1,5 +1,4 @@
 import Testing
-
 import X86
 
 /// Hand-written sources whose bytes follow from the manuals.

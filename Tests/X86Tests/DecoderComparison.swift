@@ -43,6 +43,14 @@ struct DecoderComparison {
                 operands.count == theirs.visibleOperandCount, .operandCount,
                 "\(operands.count) for \(theirs.visibleOperandCount)")
         }
+        expect(
+            theirs.traits.contains(.isPrivileged) == (definition.sensitivity == .privileged), .sensitivity,
+            "\(definition.sensitivity)")
+        expect(
+            theirs.traits.contains(.acceptsRepetition) == definition.repeatable, .repetition, "\(definition.repeatable)"
+        )
+        let changesCourse = !theirs.traits.isDisjoint(with: [.writesInstructionPointer, .writesSegmentOrControl])
+        expect(definition.endsBlock || !changesCourse, .endOfBlock, "\(definition.endsBlock)")
         return result + flagDifferences(definition, theirs)
     }
 

@@ -105,4 +105,18 @@ import X86
         #expect(decode([0x66, 0xC4, 0xE2, 0xF0, 0xF2, 0xC2]) == .failure(.invalid))
         #expect(decode([0xC5, 0xF8, 0x28, 0xC1]) == .failure(.invalid), "AVX is not claimed")
     }
+
+    @Test(arguments: CodeMode.allCases)
+    func startsOfAnInstructionAreTruncated(mode: CodeMode) throws {
+        var strings = ByteStrings(seed: 4)
+        for _ in 0..<20_000 {
+            let bytes = strings.next(mode: mode)
+            guard case .success(let instruction) = decode(bytes, mode) else { continue }
+            let length = Int(instruction.length)
+            for count in 0..<length {
+                #expect(decode(Array(bytes[..<count]), mode) == .failure(.truncated), "\(bytes), \(count) bytes")
+            }
+            #expect(decode(Array(bytes[..<length]), mode) == .success(instruction), "\(bytes)")
+        }
+    }
 }

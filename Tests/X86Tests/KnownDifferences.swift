@@ -2,7 +2,11 @@ import X86
 
 /// One disagreement with Zydis.
 struct Difference: Hashable {
-    enum Kind { case validity, length, mnemonic, size, operand, operandCount, flagsRead, flagsWritten, flagsUndefined }
+    enum Kind {
+        case validity, length, mnemonic, size, operand, operandCount, flagsRead, flagsWritten, flagsUndefined
+        case sensitivity, repetition, endOfBlock
+    }
+
     /// Zydis's mnemonic, or ours if Zydis has none.
     var subject: String
     var kind: Kind
@@ -37,13 +41,15 @@ struct KnownDifference {
         .init(subjects: ["pblendvb", "blendvps", "blendvpd"], kinds: [.operandCount],
               reason: "SDM: <XMM0> is written; Zydis hides it"),
         .init(kinds: [.operand], detail: ":r13d+",
-              reason: "SDM table 2-5: SIB.base = 5 with mod = 0 means no base whatever REX.B is; Zydis errs with 67 only"),
+              reason: "SDM table 2-5: SIB.base = 5 with mod = 0 is no base whatever REX.B; Zydis errs with 67 only"),
         .init(subjects: ["wbinvd"], kinds: [.mnemonic], detail: "wbnoinvd", reason: "newer than Zydis 4.0"),
-        .init(subjects: ["nop"], kinds: [.validity], detail: "theirs is rdssp", reason: "a NOP on processors without CET"),
+        .init(subjects: ["nop"], kinds: [.validity], detail: "theirs is rdssp",
+              reason: "a NOP on processors without CET"),
         .init(subjects: ["movsxd"], kinds: [.operand], detail: "Ez width 16 for 32", reason: "SDM: MOVSXD r16, r/m16"),
         .init(subjects: ["lar"], kinds: [.operand], detail: "RzMw register", reason: "SDM: LAR r64, r32/m16"),
         .init(subjects: ["mwait"], kinds: [.operandCount], reason: "Zydis hides EAX and ECX"),
-        .init(subjects: ["monitor", "mwait"], kinds: [.operand], reason: "SDM: ECX and EDX; Zydis takes the native width"),
+        .init(subjects: ["monitor", "mwait"], kinds: [.operand],
+              reason: "SDM: ECX and EDX; Zydis takes the native width"),
         .init(subjects: ["call", "jmp"], kinds: [.operand], detail: "Ev memory ds",
               reason: "3E is NOTRACK for Zydis; without CET it is the override of DS"),
         .init(subjects: ["prefetchwt1"], kinds: [.mnemonic], detail: "prefetch",
@@ -70,5 +76,14 @@ struct KnownDifference {
               reason: "the guest's RFLAGS may have VM set"),
         .init(subjects: ["vmcall"], kinds: [.flagsRead, .flagsWritten], detail: "ours [] theirs",
               reason: "Zydis has the flags that a dual-monitor VM exit loads"),
+
+        .init(subjects: ["in", "out", "insb", "insw", "insd", "outsb", "outsw", "outsd", "cli", "sti"],
+              kinds: [.sensitivity], detail: "privileged",
+              reason: "by IOPL and the I/O bitmap; Zydis counts CPL only"),
+        .init(subjects: ["lgdt"], kinds: [.sensitivity], detail: "privileged", reason: "SDM: #GP if CPL > 0"),
+        .init(subjects: ["rsm"], kinds: [.sensitivity], detail: "privileged", reason: "SDM: #UD outside SMM"),
+        .init(subjects: ["vmcall", "vmfunc", "vmmcall", "vmrun", "vmload", "vmsave", "stgi", "clgi", "skinit"],
+              kinds: [.sensitivity], detail: "privileged",
+              reason: "SDM and APM: #UD or #GP where no hypervisor takes them"),
     ]
 }

@@ -24,6 +24,15 @@ final class ZydisOracle {
         var selector: UInt16
     }
 
+    /// `enum trait` of the oracle.
+    struct Traits: OptionSet {
+        let rawValue: UInt8
+        static let isPrivileged = Traits(rawValue: 1)
+        static let acceptsRepetition = Traits(rawValue: 2)
+        static let writesInstructionPointer = Traits(rawValue: 4)
+        static let writesSegmentOrControl = Traits(rawValue: 8)
+    }
+
     struct Reply {
         var length: Int
         var mnemonic: String
@@ -32,7 +41,7 @@ final class ZydisOracle {
         var visibleOperandCount: Int
         var operandWidth: UInt8
         var addressWidth: UInt8
-        var isPrivileged: Bool
+        var traits: Traits
         var reads: UInt32
         var writes: UInt32
         var undefined: UInt32
@@ -133,7 +142,7 @@ final class ZydisOracle {
             length: Int(bytes[1]), mnemonic: mnemonics[Int(number(UInt16.self, 2))],
             isaSet: isaSets[Int(number(UInt16.self, 4))], isLegacyOrVEX: bytes[6] == 0 || bytes[6] == 3,
             visibleOperandCount: Int(bytes[7]), operandWidth: bytes[9], addressWidth: bytes[10],
-            isPrivileged: bytes[11] != 0, reads: number(UInt32.self, 12), writes: number(UInt32.self, 16),
+            traits: Traits(rawValue: bytes[11]), reads: number(UInt32.self, 12), writes: number(UInt32.self, 16),
             undefined: number(UInt32.self, 20), operands: operands)
     }
 }

@@ -3,12 +3,16 @@
 #define VSCRIPT_HOST_SUPPORT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /// Reserves `size` bytes of zeroed memory whose pages cost nothing until they are touched; NULL on failure.
 void *host_memory_reserve(size_t size);
 
 /// Gives memory from `host_memory_reserve` back.
 void host_memory_release(void *memory, size_t size);
+
+/// The lowest address of the current thread's stack, 0 if the system does not tell.
+uintptr_t host_stack_lowest_address(void);
 
 /// The correctly rounded square root, always by the processor's own instruction: Swift's `squareRoot()` brings in
 /// the C library's `sqrt` for operands that are negative.

@@ -70,9 +70,10 @@ package final class Intel8259A: BusDevice {
 
     /// Returns to the state after power-on: nothing is initialized, all inputs keep their levels.
     package func reset() {
-        let inputs = state.inputs
+        let before = state
         state = State()
-        state.inputs = inputs
+        state.inputs = before.inputs
+        state.output = before.output
         update()
     }
 

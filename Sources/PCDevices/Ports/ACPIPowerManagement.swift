@@ -74,9 +74,9 @@ package final class ACPIPowerManagement: BusDevice {
         package var acpiEnable: UInt8 = 0xF1
         package var acpiDisable: UInt8 = 0xF0
         /// Whether the timer has 32 bits (TMR_VAL_EXT) and not 24.
-        package var timerIs32Bit = true
+        package var timerIs32Bit = false
         /// SLP_TYPa of the S5 object.
-        package var softOffType: UInt8 = 5
+        package var softOffType: UInt8 = 0
         /// SCI_INT.
         package var interrupt = 9
 

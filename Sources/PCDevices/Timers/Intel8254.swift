@@ -23,9 +23,11 @@ package final class Intel8254: BusDevice {
     /// The refresh bit toggles with each refresh cycle, every 15 microseconds, which are 18 pulses.
     private static let pulsesPerRefresh: UInt64 = 18
 
+    /// Everything the chip remembers; a state with another number of counters is refused.
     package var state: State {
         get { chip }
         set {
+            guard newValue.counters.count == 3 else { return }
             chip = newValue
             schedule()
         }
@@ -55,8 +57,9 @@ package final class Intel8254: BusDevice {
 
     /// Whether counter 2 drives the speaker at present.
     package var speakerOutput: Bool {
-        advance()
-        return chip.controlB & 0x02 != 0 && chip.counters[2].output
+        var counter = chip.counters[2]
+        counter.advance(to: pulse)
+        return chip.controlB & 0x02 != 0 && counter.output
     }
 
     private var pulse: UInt64 { Self.frequency.ticks(in: clock.now) }

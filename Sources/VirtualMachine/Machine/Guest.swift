@@ -82,6 +82,7 @@ public final class Guest {
             write(block.bytes, at: block.address)
             zero(from: block.address &+ UInt64(block.bytes.count), to: block.range.upperBound)
         }
+        processor.programMemoryTypes()
         processor.begin(image.state)
         processor.state.pointee.random = pristineRandom
         platform.synchronize()

@@ -68,23 +68,18 @@ public final class GuestConsole {
         for text: String, limits: RunLimits = RunLimits(), checkpoint: (() -> Bool)? = nil
     ) -> (stop: Stop, match: Range<Int>?) {
         let wanted = Array(text.utf8)
+        // What has been looked at is not looked at again: the guest prints byte by byte.
+        var position = searched
         return wait(
-            matching: { bytes, start in Self.find(wanted, in: bytes, from: start) }, limits: limits,
-            checkpoint: checkpoint)
-    }
-
-    /// Looks only at the end, since earlier bytes were looked at when they came.
-    private static func find(_ wanted: [UInt8], in bytes: [UInt8], from start: Int) -> Range<Int>? {
-        guard bytes.count - wanted.count >= start else { return nil }
-        if bytes.suffix(wanted.count).elementsEqual(wanted) { return bytes.count - wanted.count..<bytes.count }
-        var position = start
-        while position + wanted.count <= bytes.count {
-            if bytes[position..<position + wanted.count].elementsEqual(wanted) {
-                return position..<position + wanted.count
-            }
-            position += 1
-        }
-        return nil
+            matching: { bytes, _ in
+                while position + wanted.count <= bytes.count {
+                    if bytes[position..<position + wanted.count].elementsEqual(wanted) {
+                        return position..<position + wanted.count
+                    }
+                    position += 1
+                }
+                return nil
+            }, limits: limits, checkpoint: checkpoint)
     }
 
     /// The last lines of the output.

@@ -21,7 +21,7 @@ package struct AssemblyError: Error, Sendable, Hashable {
     package var replacement: String?
 }
 
-/// Every mistake found in one source, in the order of the source; never empty.
+/// The mistakes found in one source, in the order of the source; never empty, and not many more than a hundred.
 package struct AssemblyErrors: Error, Sendable, Hashable {
     package var errors: [AssemblyError]
 }
@@ -44,6 +44,9 @@ struct SourceMistake: Error {
     var message: String
     var hint: String?
     var replacement: String?
+
+    /// How many mistakes of a source are looked for.
+    static let most = 100
 
     init(_ range: Range<Int>, _ message: String, hint: String? = nil, replacement: String? = nil) {
         self.range = range

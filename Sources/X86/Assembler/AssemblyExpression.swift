@@ -28,6 +28,16 @@ struct AssemblyExpression {
         AssemblyExpression(steps: [Step(node: .number(number), range: range)], range: range)
     }
 
+    /// True if neither symbols nor positions are part of the expression.
+    var isLiteral: Bool {
+        steps.allSatisfy { step in
+            switch step.node {
+            case .symbol, .here, .start: false
+            case .number, .register, .unary, .binary, .conditional: true
+            }
+        }
+    }
+
     /// The register, if the expression is nothing else.
     var soleRegister: Register? {
         if steps.count == 1, case .register(let register) = steps[0].node { return register }

@@ -61,6 +61,16 @@ enum AssemblyPrefix: String, CaseIterable {
     case o16, o32, o64, a16, a32, a64
     case es, cs, ss, ds, fs, gs
     case wait
+
+    /// The bits of an address, of the prefixes that give one.
+    var addressSize: Int? {
+        switch self {
+        case .a16: 16
+        case .a32: 32
+        case .a64: 64
+        case .lock, .rep, .repe, .repz, .repne, .repnz, .o16, .o32, .o64, .es, .cs, .ss, .ds, .fs, .gs, .wait: nil
+        }
+    }
 }
 
 /// Words that stand before an operand or in an address.
@@ -98,12 +108,14 @@ enum RegisterNames {
 
 /// Finds the word that was probably meant.
 enum Suggestions {
-    /// The word nearest to `word`, at most two edits away and fewer than half its letters; the first in the
-    /// alphabet among equals.
-    static func nearest(to word: String, in words: some Sequence<String>) -> String? {
+    /// After so many mistakes no suggestions are looked for.
+    static let mistakesWithSuggestion = 20
+
+    /// The word nearest to `word`, at most two edits away, one if it is short; the first in the alphabet among equals.
+    static func nearest(to word: String, in words: some Sequence<String>, atMost limit: Int = 2) -> String? {
         let letters = Array(word.utf8)
         guard letters.count >= 2, letters.count <= 32 else { return nil }
-        let most = letters.count <= 4 ? 1 : 2
+        let most = letters.count <= 4 ? 1 : limit
         var best: (word: String, distance: Int)?
         for candidate in words {
             let distance = distance(letters, Array(candidate.utf8), atMost: most)

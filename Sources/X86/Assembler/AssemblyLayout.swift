@@ -1,8 +1,8 @@
 /// Gives every statement its address and bytes.
 ///
 /// The source is passed over until no symbol moves. Every pass uses for symbols that come later the values of the pass
-/// before; the first takes them as near as can be. An instruction that grew once never shrinks, so the sizes settle;
-/// those that have not after many passes all take their long form.
+/// before; the first takes them as near as can be. Nearly always the sizes settle after a few passes. If not,
+/// instructions whose length still changes take their long form for good, and in the end all do.
 struct AssemblyLayout {
     /// Where a statement came from and where it went.
     struct Placement {
@@ -22,16 +22,20 @@ struct AssemblyLayout {
     private(set) var mistakes: [SourceMistake] = []
 
     private var values: [AssemblyValue?]
-    /// The length of every statement in the pass before, -1 in the first pass.
+    /// The length of every statement in the pass before.
     private var lengths: [Int]
-    /// True for statements that have grown: they keep the long form.
+    /// The bytes of instructions that are the same in every pass.
+    private var fixedBytes: [[UInt8]?]
+    /// True for statements whose length kept changing: they take the long form.
     private var isWidened: [Bool]
     private var hasMoved = false
+    private var widensChanged = false
     private var moved: Int?
     private var current = 0
     private(set) var here: Int64
 
-    private static let passesBeforeWidening = 40
+    private static let passesBeforeWidening = 8
+    private static let passesBeforeWideningAll = 40
     private static let maximumPasses = 48
 
     init(_ parser: AssemblyParser, origin: UInt64, maximumSize: Int) {
@@ -44,7 +48,8 @@ struct AssemblyLayout {
         values = symbols.map { entry in
             if case .external(let address) = entry.definition { .opaque(address) } else { nil }
         }
-        lengths = Array(repeating: -1, count: statements.count)
+        lengths = Array(repeating: 0, count: statements.count)
+        fixedBytes = Array(repeating: nil, count: statements.count)
         isWidened = Array(repeating: false, count: statements.count)
     }
 
@@ -63,8 +68,9 @@ struct AssemblyLayout {
 
     mutating func run() {
         for pass in 0..<Self.maximumPasses {
-            if pass == Self.passesBeforeWidening { isWidened = isWidened.map { _ in true } }
+            if pass == Self.passesBeforeWideningAll { isWidened = isWidened.map { _ in true } }
             hasMoved = false
+            widensChanged = pass >= Self.passesBeforeWidening
             guard runPass() else { return }
             if !hasMoved { return }
         }
@@ -88,7 +94,7 @@ struct AssemblyLayout {
                 try place(statements[index])
             } catch {
                 bytes.removeSubrange(before...)
-                mistakes.append(error)
+                if mistakes.count < SourceMistake.most { mistakes.append(error) }
             }
             lengths[index] = bytes.count - before
             if bytes.count > before {
@@ -219,16 +225,17 @@ struct AssemblyLayout {
     private mutating func placeInstruction(
         _ instruction: AssemblyInstruction, _ statement: AssemblyStatement, at address: Int64
     ) throws(SourceMistake) {
+        if let encoded = fixedBytes[current] {
+            bytes.append(contentsOf: encoded)
+            return
+        }
         let translator = InstructionTranslator(instruction, mode: statement.mode)
         var encoded = try translator.encode(at: address, isWidened: isWidened[current], symbols: self)
-        // Once an instruction has grown it stays long; it is also long if it would shrink again
-        let isCounted = statement.count != nil
-        if lengths[current] >= 0, !isWidened[current], !isCounted, encoded.count != lengths[current],
-            lengths[current] > 0
-        {
+        if widensChanged, !isWidened[current], statement.count == nil, encoded.count != lengths[current] {
             isWidened[current] = true
             encoded = try translator.encode(at: address, isWidened: true, symbols: self)
         }
+        if instruction.isFixed { fixedBytes[current] = encoded }
         bytes.append(contentsOf: encoded)
     }
 
@@ -275,6 +282,9 @@ extension AssemblyLayout: AssemblySymbolValues {
 
     private func missing(_ name: String, at range: Range<Int>) -> SourceMistake {
         let defined = symbols.lazy.filter { if case .missing = $0.definition { false } else { true } }.map(\.name)
+        guard mistakes.count < Suggestions.mistakesWithSuggestion else {
+            return SourceMistake(range, "`\(name)` is not defined")
+        }
         let near = Suggestions.nearest(to: name, in: Array(defined) + RegisterNames.all)
         return SourceMistake(
             range, "`\(name)` is not defined", hint: near.map { "did you mean `\($0)`?" }, replacement: near)

@@ -24,6 +24,10 @@ struct AssemblyLexer {
         position += length
     }
 
+    private mutating func report(_ mistake: SourceMistake) {
+        if mistakes.count < SourceMistake.most { mistakes.append(mistake) }
+    }
+
     private mutating func scan() {
         let first = byte(0)
         switch first {
@@ -43,13 +47,11 @@ struct AssemblyLexer {
             scanNumber()
         case UInt8(ascii: "$") where Self.beginsName(byte(1)):
             // NASM: a dollar sign makes a name out of a reserved word.
-            let length = nameLength(from: 1)
-            add(.name("$" + text(from: position + 1, length: length)), length: length + 1)
+            scanName(length: nameLength(from: 1) + 1)
         case _ where Self.isDigit(first):
             scanNumber()
         case _ where Self.beginsName(first):
-            let length = nameLength(from: 0)
-            add(.name(text(from: position, length: length)), length: length)
+            scanName(length: nameLength(from: 0))
         default:
             scanSymbol()
         }
@@ -83,6 +85,18 @@ struct AssemblyLexer {
         return length
     }
 
+    private mutating func scanName(length: Int) {
+        if length > Self.longestName {
+            let range = position..<position + length
+            report(SourceMistake(range, "a name has at most \(Self.longestName) characters"))
+            skipLine()
+        } else {
+            add(.name(text(from: position, length: length)), length: length)
+        }
+    }
+
+    private static let longestName = 255
+
     private mutating func scanSymbol() {
         let rest = bytes[position...]
         for (spelling, symbol) in AssemblySymbol.longestFirst where rest.starts(with: spelling) {
@@ -92,20 +106,22 @@ struct AssemblyLexer {
         let range = position..<position + 1
         if byte(0) == UInt8(ascii: "#") {
             let hint = "comments begin with `//`"
-            mistakes.append(SourceMistake(range, "unexpected `#`", hint: hint))
+            report(SourceMistake(range, "unexpected `#`", hint: hint))
         } else if byte(0) == UInt8(ascii: "\\") {
-            mistakes.append(SourceMistake(range, "unexpected `\\`"))
+            report(SourceMistake(range, "unexpected `\\`"))
         } else if byte(0) >= 0x20 && byte(0) < 0x7F {
-            mistakes.append(SourceMistake(range, "unexpected `\(text(from: position, length: 1))`"))
+            report(SourceMistake(range, "unexpected `\(text(from: position, length: 1))`"))
         } else {
-            mistakes.append(SourceMistake(range, "unexpected control character"))
+            report(SourceMistake(range, "unexpected control character"))
         }
         skipLine()
     }
 
     /// Leaves the rest of a line that cannot be split, so that one mistake is reported once.
     private mutating func skipLine() {
+        let start = position
         while position < bytes.count, byte(0) != UInt8(ascii: "\n") { position += 1 }
+        tokens.append(AssemblyToken(kind: .invalid, range: start..<position))
     }
 
     // MARK: - Strings
@@ -123,7 +139,7 @@ struct AssemblyLexer {
     }
 
     private mutating func unterminated(_ length: Int) {
-        mistakes.append(SourceMistake(position..<position + length, "this string has no end"))
+        report(SourceMistake(position..<position + length, "this string has no end"))
         skipLine()
     }
 
@@ -179,7 +195,7 @@ struct AssemblyLexer {
             break
         }
         let start = position + offset
-        mistakes.append(SourceMistake(start..<min(start + 2, bytes.count), "unknown escape in a string"))
+        report(SourceMistake(start..<min(start + 2, bytes.count), "unknown escape in a string"))
         return letter == UInt8(ascii: "\n") || start + 1 >= bytes.count ? 1 : 2
     }
 
@@ -234,7 +250,7 @@ struct AssemblyLexer {
                 case .digit: "`\(spelling)` is not a number"
                 case .tooLarge: "\(spelling) does not fit in 64 bits"
                 }
-            mistakes.append(SourceMistake(range, message))
+            report(SourceMistake(range, message))
             add(.number(0), length: length)
         }
     }

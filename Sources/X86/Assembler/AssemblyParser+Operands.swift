@@ -77,7 +77,7 @@ extension AssemblyParser {
         switch kind {
         case .symbol(let symbol): symbol != .leftBracket && symbol != .leftParenthesis
         case .endOfLine, .semicolon: true
-        case .name, .number, .float, .string: false
+        case .name, .number, .float, .string, .invalid: false
         }
     }
 
@@ -99,6 +99,9 @@ extension AssemblyParser {
                 case .tword, .oword, .short, .near, .far, .strict, .to:
                     throw SourceMistake(current.range, "`\(word)` cannot stand between brackets")
                 }
+                advance()
+            } else if let size = AssemblyPrefix(rawValue: word)?.addressSize {
+                memory.addressSize = size
                 advance()
             } else if let register = RegisterNames.register(named: word), next.kind == .symbol(.colon) {
                 guard register.class == .segment else {
@@ -241,7 +244,7 @@ extension AssemblyParser {
             throw SourceMistake(range, "a floating-point number can only stand in `dd`, `dq` and `dt`")
         case .symbol(.remainder):
             throw SourceMistake(range, "there is no preprocessor: `%` needs a number before it")
-        case .symbol, .endOfLine, .semicolon:
+        case .symbol, .invalid, .endOfLine, .semicolon:
             throw SourceMistake(range, "operand or number expected")
         }
         advance()

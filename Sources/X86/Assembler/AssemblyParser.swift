@@ -73,17 +73,18 @@ struct AssemblyParser {
             case .semicolon:
                 followsSemicolon = true
                 advance()
-            case .name, .number, .float, .string, .symbol:
+            case .name, .number, .float, .string, .symbol, .invalid:
+                let start = position
                 do throws(SourceMistake) {
                     try parseStatement()
                 } catch {
-                    recover(from: error, followsSemicolon: followsSemicolon)
+                    recover(from: error, start: start, followsSemicolon: followsSemicolon)
                 }
             }
         }
     }
 
-    private mutating func recover(from mistake: SourceMistake, followsSemicolon: Bool) {
+    private mutating func recover(from mistake: SourceMistake, start: Int, followsSemicolon: Bool) {
         var mistake = mistake
         depth = 0
         if followsSemicolon {
@@ -93,7 +94,10 @@ struct AssemblyParser {
         } else {
             while !isAtEnd { advance() }
         }
+        // What the lexer could not split is reported already
+        if tokens[start..<position].contains(where: { $0.kind == .invalid }) { return }
         mistakes.append(mistake)
+        if mistakes.count >= SourceMistake.most { position = tokens.count - 1 }
     }
 
     private mutating func add(_ kind: AssemblyStatement.Kind, count: AssemblyExpression? = nil, from start: Int) {
@@ -176,7 +180,7 @@ struct AssemblyParser {
 
     /// True if a word can begin a statement that is not a label.
     private static func beginsStatement(_ word: String) -> Bool {
-        Mnemonics.candidates(for: word) != nil || AssemblyDirective(rawValue: word) != nil
+        Mnemonics.mnemonic(named: word) != nil || AssemblyDirective(rawValue: word) != nil
             || AssemblyPrefix(rawValue: word) != nil
     }
 
@@ -254,7 +258,7 @@ struct AssemblyParser {
         case .number(16): return .bits16
         case .number(32): return .bits32
         case .number(64): return .bits64
-        case .number, .name, .float, .string, .symbol, .endOfLine, .semicolon:
+        case .number, .name, .float, .string, .symbol, .invalid, .endOfLine, .semicolon:
             throw SourceMistake(current.range, "16, 32 or 64 expected after `bits`")
         }
     }
@@ -303,10 +307,10 @@ struct AssemblyParser {
         guard let word else {
             guard isAtEnd else { throw SourceMistake(current.range, "instruction expected") }
             return AssemblyInstruction(
-                mnemonic: "", mnemonicRange: start..<previousEnd, candidates: [], prefixes: prefixes, operands: [])
+                mnemonic: nil, mnemonicRange: start..<previousEnd, prefixes: prefixes, operands: [])
         }
         let range = current.range
-        guard let candidates = Mnemonics.candidates(for: word) else { throw unknownInstruction(word, at: range) }
+        guard let mnemonic = Mnemonics.mnemonic(named: word) else { throw unknownInstruction(word, at: range) }
         advance()
         var operands: [AssemblyOperand] = []
         if !isAtEnd {
@@ -315,15 +319,18 @@ struct AssemblyParser {
             } while take(.comma)
         }
         return AssemblyInstruction(
-            mnemonic: word, mnemonicRange: range, candidates: candidates, prefixes: prefixes, operands: operands)
+            mnemonic: mnemonic, mnemonicRange: range, prefixes: prefixes, operands: operands)
     }
 
     private func unknownInstruction(_ word: String, at range: Range<Int>) -> SourceMistake {
-        if let near = Suggestions.nearest(to: word, in: Mnemonics.allWords) {
+        let isAlone = next.kind == .endOfLine || next.kind == .semicolon
+        // A word alone is rather a label without its colon
+        if mistakes.count < Suggestions.mistakesWithSuggestion,
+            let near = Suggestions.nearest(to: word, in: Mnemonics.allWords, atMost: isAlone ? 1 : 2)
+        {
             return SourceMistake(
                 range, "unknown instruction `\(word)`", hint: "did you mean `\(near)`?", replacement: near)
         }
-        let isAlone = next.kind == .endOfLine || next.kind == .semicolon
         return SourceMistake(
             range, "unknown instruction `\(word)`", hint: isAlone ? "a label ends with `:`" : nil)
     }
@@ -342,7 +349,7 @@ struct AssemblyParser {
             prefixes.operandSize = prefix == .o16 ? 16 : prefix == .o32 ? 32 : 64
         case .a16, .a32, .a64:
             if prefixes.addressSize != nil { throw twice }
-            prefixes.addressSize = prefix == .a16 ? 16 : prefix == .a32 ? 32 : 64
+            prefixes.addressSize = prefix.addressSize
         case .es, .cs, .ss, .ds, .fs, .gs:
             if prefixes.segment != .none { throw twice }
             prefixes.segment = RegisterNames.register(named: prefix.rawValue) ?? .none

@@ -35,12 +35,29 @@ enum AssemblyDataItem {
 
 /// An instruction as written.
 struct AssemblyInstruction {
-    /// Empty if only prefixes are written.
-    var mnemonic: String
+    /// Nil if only prefixes are written.
+    var mnemonic: Mnemonic?
     var mnemonicRange: Range<Int>
-    var candidates: [MnemonicCandidate]
     var prefixes: RequestedPrefixes
     var operands: [AssemblyOperand]
+}
+
+extension AssemblyInstruction {
+    /// True if the bytes depend neither on symbols nor on the address.
+    var isFixed: Bool {
+        operands.allSatisfy { operand in
+            switch operand.kind {
+            case .register: true
+            case .immediate(let expression): expression.isLiteral && !canBeRelative
+            case .memory(let memory): memory.expression.isLiteral && !memory.isRelativeDemanded
+            case .farPointer(let selector, let offset): selector.isLiteral && offset.isLiteral
+            }
+        }
+    }
+
+    private var canBeRelative: Bool {
+        mnemonic?.candidates.contains { $0.definition.operands.contains { $0.shape.place == .relative } } ?? false
+    }
 }
 
 /// An operand as written.
@@ -64,6 +81,8 @@ struct AssemblyMemory {
     var segment: Register
     /// The width in bits written before the address: of the displacement, or in 16- and 32-bit code of the address.
     var displacementSize: Int?
+    /// The width in bits of the address, if `a16`, `a32` or `a64` is written.
+    var addressSize: Int?
     /// True for `rel`, or by `default rel`.
     var isRelative: Bool
     /// True if `rel` is written.

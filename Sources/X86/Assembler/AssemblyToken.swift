@@ -8,6 +8,8 @@ struct AssemblyToken {
         case float(String)
         case string([UInt8])
         case symbol(AssemblySymbol)
+        /// Something that is no token; the lexer has reported it.
+        case invalid
         /// The end of a line, or of the source.
         case endOfLine
         /// `;`.

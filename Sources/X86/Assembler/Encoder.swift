@@ -5,31 +5,56 @@ package enum Encoder {
     /// Where NASM prefers one of several encodings (a register destination in ModRM.rm, zero-extending moves, sign-
     /// extended immediates), so does this.
     package static func encode(_ request: EncoderRequest) throws(EncodingFailure) -> [UInt8] {
+        try requireRegistersOfMode(request)
+        let kinds = request.operands.map { OperandKinds($0) }
         var forms: [EncodedForm] = []
         var failure = EncodingFailure.operandCount
-        for candidate in request.candidates where candidate.writtenCount == request.operands.count {
-            for size in EncodingAttempt.operandSizes(of: candidate, in: request) {
+        func fail(_ other: EncodingFailure) {
+            if other.rank > failure.rank { failure = other }
+        }
+        for (index, signature) in request.mnemonic.signatures.enumerated() {
+            if let mismatch = signature.mismatch(kinds) {
+                fail(mismatch)
+                continue
+            }
+            let candidate = request.mnemonic.candidates[index]
+            let definition = candidate.definition
+            let demanded = signature.demandedSize(kinds)
+            var isTried = false
+            for size in EncodingAttempt.operandSizes(of: candidate, definition, in: request)
+            where demanded == nil || demanded == size {
+                isTried = true
                 do throws(EncodingFailure) {
-                    var attempt = try EncodingAttempt(candidate, operandSize: size, request)
+                    var attempt = try EncodingAttempt(candidate, definition, operandSize: size, request)
                     forms.append(try attempt.encode())
                 } catch {
-                    if error.rank > failure.rank { failure = error }
+                    fail(error)
                 }
             }
-            if failure == .operandCount { failure = .operandKinds }
+            if !isTried { fail(.operandKinds) }
         }
         try chooseMemoryWidth(&forms, request)
+        for form in forms {
+            if let misfit = form.misfit, misfit.rank > failure.rank { failure = misfit }
+        }
+        forms.removeAll { $0.misfit != nil }
         guard let best = forms.min(by: { $0.preference < $1.preference }) else { throw failure }
         guard best.bytes.count <= 15 else { throw .tooLong }
         return best.bytes
     }
 
+    private static func requireRegistersOfMode(_ request: EncoderRequest) throws(EncodingFailure) {
+        guard request.mode != .bits64 else { return }
+        for (index, operand) in request.operands.enumerated() {
+            if case .register(let register) = operand.kind, register.needs64BitMode {
+                throw .needs64BitMode(operand: index, register)
+            }
+        }
+    }
+
     /// The prefixes alone, for a line that holds nothing else.
     package static func encode(_ prefixes: RequestedPrefixes, mode: CodeMode) throws(EncodingFailure) -> [UInt8] {
-        var request = EncoderRequest(candidates: [], prefixes: prefixes, mode: mode)
-        request.prefixes.operandSize = nil
-        request.prefixes.addressSize = nil
-        var bytes = EncodingAttempt.legacyPrefixes(request, segment: prefixes.segment)
+        var bytes = EncodingAttempt.legacyPrefixes(prefixes, segment: prefixes.segment)
         switch (prefixes.operandSize, mode) {
         case (nil, _), (16, .bits16), (32, .bits32), (32, .bits64): break
         case (64, .bits64): bytes.append(0x48)
@@ -60,7 +85,7 @@ package enum Encoder {
         let immediateSize = request.operands.lazy.compactMap { operand -> Int? in
             if case .immediate = operand.kind { operand.modifiers.size } else { nil }
         }.first
-        if let immediateSize, widths.contains(immediateSize) {
+        if let immediateSize, forms.allSatisfy(\.sizeFollowsImmediate), widths.contains(immediateSize) {
             forms.removeAll { $0.unsizedMemoryWidth != immediateSize }
             return
         }
@@ -108,6 +133,18 @@ struct EncodedForm {
     var hasNaturalSize: Bool
     /// True if an address was put into a field that extends its sign: other forms hold it in full.
     var extendsAddress: Bool
+    /// True if the immediate is a byte that is extended.
+    var hasShortImmediate: Bool
+    /// True if the size of the immediate tells that of a memory operand.
+    var sizeFollowsImmediate: Bool
 
-    var preference: (Int, Int) { (extendsAddress ? 1 : 0, bytes.count) }
+    /// True if the row demands REX.W.
+    var needsW: Bool
+    /// Why the form is not possible after all.
+    var misfit: EncodingFailure?
+
+    /// The smallest wins.
+    var preference: (Int, Int, Int, Int) {
+        (extendsAddress ? 1 : 0, bytes.count, hasShortImmediate ? 0 : 1, needsW ? 1 : 0)
+    }
 }

@@ -44,6 +44,8 @@ package struct RequestedMemory: Sendable, Hashable {
     package var displacement = OperandValue(0)
     /// The width in bits of the displacement, if it is demanded; without registers that of the address.
     package var displacementSize: Int?
+    /// The width in bits of the address, if it is demanded.
+    package var addressSize: Int?
 
     package init() {}
 }
@@ -87,7 +89,7 @@ package struct RequestedPrefixes: Sendable, Hashable {
 
 /// An instruction to be encoded.
 package struct EncoderRequest: Sendable {
-    package var candidates: [MnemonicCandidate]
+    package var mnemonic: Mnemonic
     package var operands: [RequestedOperand]
     package var prefixes: RequestedPrefixes
     package var mode: CodeMode
@@ -95,10 +97,10 @@ package struct EncoderRequest: Sendable {
     package var address: UInt64
 
     package init(
-        candidates: [MnemonicCandidate], operands: [RequestedOperand] = [],
+        mnemonic: Mnemonic, operands: [RequestedOperand] = [],
         prefixes: RequestedPrefixes = RequestedPrefixes(), mode: CodeMode, address: UInt64 = 0
     ) {
-        self.candidates = candidates
+        self.mnemonic = mnemonic
         self.operands = operands
         self.prefixes = prefixes
         self.mode = mode

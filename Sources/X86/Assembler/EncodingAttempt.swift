@@ -1,43 +1,48 @@
 /// The attempt to encode a request by one row with one operand size.
 struct EncodingAttempt {
-    private let candidate: MnemonicCandidate
-    private let definition: InstructionDefinition
-    private let request: EncoderRequest
-    private let mode: CodeMode
-    private let operandSize: Int
+    let candidate: MnemonicCandidate
+    let definition: InstructionDefinition
+    let request: EncoderRequest
+    let mode: CodeMode
+    let operandSize: Int
     /// The size that the row has without prefixes.
-    private let naturalSize: Int
-    private let addressSize: Int
+    let naturalSize: Int
+    let addressSize: Int
 
     // REX or VEX bits and what they come from
-    private var rexR = false
-    private var rexX = false
-    private var rexB = false
-    private var needsREX = false
-    private var highByte: Register?
+    private(set) var rexR = false
+    private(set) var rexX = false
+    private(set) var rexB = false
+    private(set) var needsREX = false
+    private(set) var highByte: Register?
     // Fields
-    private var modRMReg = 0
-    private var modRM: ModRMOperand?
-    private var opcodeRegister = 0
-    private var vvvv = 0
-    private var immediates: [(value: Int64, bytes: Int)] = []
-    private var relative: (target: OperandValue, bits: Int, operand: Int)?
-    private var segment = Register.none
+    private(set) var modRMReg = 0
+    private(set) var modRM: ModRMOperand?
+    private(set) var opcodeRegister = 0
+    private(set) var vvvv = 0
+    private(set) var immediates: [(value: Int64, bytes: Int)] = []
+    private(set) var relative: (target: OperandValue, bits: Int, operand: Int)?
+    private(set) var segment = Register.none
     /// True if an operand shows the operand size.
-    private var sizeIsShown = false
+    private(set) var sizeIsShown = false
     /// True if a memory operand without a size could have any.
-    private var sizeIsOpen = false
-    private var unsizedMemoryWidth: Int?
-    private var extendsAddress = false
+    private(set) var sizeIsOpen = false
+    private(set) var unsizedMemoryWidth: Int?
+    /// A value that does not fit its field; the form still counts when the size of a memory operand is in question.
+    private(set) var misfit: EncodingFailure?
+    private(set) var extendsAddress = false
+    private(set) var hasShortImmediate = false
 
-    init(_ candidate: MnemonicCandidate, operandSize: Int, _ request: EncoderRequest) throws(EncodingFailure) {
+    init(
+        _ candidate: MnemonicCandidate, _ definition: InstructionDefinition, operandSize: Int, _ request: EncoderRequest
+    ) throws(EncodingFailure) {
         self.candidate = candidate
         self.request = request
         self.operandSize = operandSize
-        definition = candidate.definition
+        self.definition = definition
         mode = request.mode
         naturalSize = Self.naturalSize(of: definition, mode: request.mode)
-        addressSize = try Self.addressSize(of: candidate, in: request)
+        addressSize = try Self.addressSize(of: candidate, definition, in: request)
         segment = request.prefixes.segment
     }
 
@@ -53,8 +58,9 @@ struct EncodingAttempt {
     }
 
     /// The operand sizes to try, the one without prefixes first.
-    static func operandSizes(of candidate: MnemonicCandidate, in request: EncoderRequest) -> [Int] {
-        let definition = candidate.definition
+    static func operandSizes(
+        of candidate: MnemonicCandidate, _ definition: InstructionDefinition, in request: EncoderRequest
+    ) -> [Int] {
         let natural = naturalSize(of: definition, mode: request.mode)
         var sizes =
             switch (definition.sizeRule, request.mode) {
@@ -75,7 +81,7 @@ struct EncodingAttempt {
 
     /// The address size: by the operands, else by the prefix, else by the mode.
     private static func addressSize(
-        of candidate: MnemonicCandidate, in request: EncoderRequest
+        of candidate: MnemonicCandidate, _ definition: InstructionDefinition, in request: EncoderRequest
     ) throws(EncodingFailure) -> Int {
         let natural = request.mode == .bits64 ? 64 : request.mode == .bits32 ? 32 : 16
         var size = candidate.addressSize
@@ -88,8 +94,12 @@ struct EncodingAttempt {
             } else if request.mode != .bits64 {
                 size = memory.displacementSize
             }
+            if let demanded = memory.addressSize {
+                if let size, size != demanded { throw .address(operand: operand, .prefixDisagrees) }
+                size = demanded
+            }
         }
-        for (source, form) in zip(candidate.sources, candidate.definition.operands) {
+        for (source, form) in zip(candidate.sources, definition.operands) {
             if form == .addressRAX, case .written(let index) = source,
                 case .register(let register) = request.operands[index].kind
             {
@@ -136,10 +146,8 @@ struct EncodingAttempt {
         case .not64: if mode == .bits64 { throw .mode }
         case .only64: if mode != .bits64 { throw .mode }
         }
+        if definition.w == true, !definition.isVEX, mode != .bits64 { throw .mode }
         for (index, operand) in request.operands.enumerated() {
-            if case .register(let register) = operand.kind, mode != .bits64, register.needs64BitMode {
-                throw .needs64BitMode(operand: index, register)
-            }
             if let register = candidate.required[index], operand.kind != .register(register) { throw .operandKinds }
             if operand.modifiers.isDestination != (candidate.isDestinationForm && candidate.writtenCount == 1) {
                 throw .operandKinds
@@ -164,7 +172,9 @@ struct EncodingAttempt {
         if operandSize != naturalSize, !sizeIsShown, !isDemanded, !sizeIsOpen { throw .operandKinds }
         return EncodedForm(
             bytes: try assemble(), operation: definition.operation, unsizedMemoryWidth: unsizedMemoryWidth,
-            hasNaturalSize: operandSize == naturalSize, extendsAddress: extendsAddress)
+            hasNaturalSize: operandSize == naturalSize, extendsAddress: extendsAddress,
+            hasShortImmediate: hasShortImmediate, sizeFollowsImmediate: definition.sizeFollowsImmediate,
+            needsW: definition.w == true, misfit: misfit)
     }
 
     /// The operands as NASM encodes them when a narrower register does the same.
@@ -179,17 +189,14 @@ struct EncodingAttempt {
             guard case .register(let register) = operands[index].kind else { return }
             operands[index].kind = .register(.general(register.number, width: width))
         }
-        let forms = definition.operands
-        if forms == [.Zv, .Iv], operandSize == 32, width(0) == 64, isZeroExtended(operands[1]) {
+        if definition.narrowsDestination, operandSize == 32, width(0) == 64 {
+            guard definition.operands != [.Zv, .Iv] || isZeroExtended(operands[1]) else { return operands }
             // A 32-bit move clears the upper half
             narrow(0, to: 32)
-            operands[1].modifiers.size = nil
-        } else if forms == [.RvMw, .Sw] || definition.operation == .sldt, operandSize == 32, width(0) == 64 {
-            narrow(0, to: 32)
-        } else if forms == [.Sw, .Ew], width(1) != 0 {
-            narrow(1, to: 16)
-        } else if definition.operation == .lar || definition.operation == .lsl, width(1) != 0 {
-            narrow(1, to: operandSize)
+            if operands.count > 1 { operands[1].modifiers.size = nil }
+        }
+        for (index, form) in definition.operands.enumerated() where definition.takesAnyWidth(of: form) {
+            if width(index) != 0 { narrow(index, to: form == .Ew ? 16 : min(operandSize, 32)) }
         }
         return operands
     }
@@ -206,6 +213,9 @@ struct EncodingAttempt {
     ) throws(EncodingFailure) {
         switch operand.kind {
         case .register(let register):
+            if let size = operand.modifiers.size, register.isGeneral, size != register.width {
+                throw .sizeMismatch(operand: index)
+            }
             try matchRegister(register, shape, index)
         case .memory(let memory):
             try matchMemory(memory, operand.modifiers, shape, index)
@@ -217,8 +227,8 @@ struct EncodingAttempt {
                 guard size == operandSize else { throw .sizeMismatch(operand: index) }
                 sizeIsShown = true
             }
-            try requireFit(offset, bits: operandSize, index)
-            try requireFit(selector, bits: 16, index)
+            requireFit(offset, bits: operandSize, index)
+            requireFit(selector, bits: 16, index)
             immediates += [(offset.bits, operandSize / 8), (selector.bits, 2)]
         }
     }
@@ -300,6 +310,8 @@ struct EncodingAttempt {
             }
             if shape.memoryWidth.dependsOnOperandSize { sizeIsShown = true }
         } else if width > 0 {
+            // NASM has no MOVZX and MOVSX from words to words, so that a byte is meant
+            if definition.operands == [.Gv, .Ew], operandSize == 16 { throw .operandKinds }
             unsizedMemoryWidth = width
             if shape.memoryWidth.dependsOnOperandSize { sizeIsOpen = true }
         }
@@ -323,7 +335,7 @@ struct EncodingAttempt {
         if mode == .bits64 {
             guard memory.displacementSize == 64 ? addressSize == 64 : addressSize == 32 else { throw .operandKinds }
         }
-        if addressSize < 64 { try requireFit(memory.displacement, bits: addressSize, index) }
+        if addressSize < 64 { requireFit(memory.displacement, bits: addressSize, index) }
         immediates.append((memory.displacement.bits, addressSize / 8))
     }
 
@@ -349,7 +361,9 @@ struct EncodingAttempt {
         let encoded = bits(shape.encodedWidth)
         let isFixed = modifiers.isStrict || !value.decidesSize
         if let size = modifiers.size {
-            guard size == encoded || size == width && (!modifiers.isStrict || encoded >= min(width, 32)) else {
+            // PUSH of a double word is the usual PUSH in 64-bit mode
+            let isUsual = size == width || size == 32 && definition.operation == .push && width == 64
+            guard size == encoded || isUsual && (!modifiers.isStrict || encoded >= min(width, 32)) else {
                 throw .sizeMismatch(operand: index)
             }
             // `push word 5` has the size that its only operand has
@@ -360,12 +374,16 @@ struct EncodingAttempt {
             throw .operandKinds
         }
         if encoded < width {
+            if encoded == 8 { hasShortImmediate = true }
             if isFixed, modifiers.size != encoded { extendsAddress = true }
             // `mov rax, qword 1` demands what only the full or the zero-extending form gives
             if modifiers.size == 64, definition.operation == .mov { extendsAddress = true }
-            try requireExtension(value, from: encoded, to: width, index)
+            requireExtension(value, from: encoded, to: width, index)
         } else {
-            try requireFit(value, bits: width, index)
+            if shape.width == .bits8, !definition.hasByteArithmetic, value.bits < 0 {
+                misfit = .outOfRange(operand: index, value: value.bits, bits: width, isSigned: false)
+            }
+            requireFit(value, bits: width, index)
         }
         immediates.append((value.bits, encoded / 8))
     }
@@ -384,180 +402,51 @@ struct EncodingAttempt {
             }
         }
         if let size = modifiers.size {
-            guard !isShort, size == operandSize else { throw .sizeMismatch(operand: index) }
+            // NASM takes the size of a conditional jump only with `near`
+            guard !isShort, size == operandSize, definition.operation != .jcc || modifiers.distance == .near else {
+                throw .sizeMismatch(operand: index)
+            }
             sizeIsShown = true
         }
         relative = (value, bits(shape.encodedWidth), index)
     }
 
     /// Numbers are accepted as signed and as unsigned, and with one bit more when negative: `~0xF0` is a byte.
-    private func requireFit(_ value: OperandValue, bits: Int, _ index: Int) throws(EncodingFailure) {
+    private mutating func requireFit(_ value: OperandValue, bits: Int, _ index: Int) {
         guard bits < 64 else { return }
         let limit = Int64(1) << Int64(bits)
-        guard value.bits >= -limit, value.bits < limit else {
-            throw .outOfRange(operand: index, value: value.bits, bits: bits, isSigned: false)
+        if value.bits < -limit || value.bits >= limit {
+            misfit = .outOfRange(operand: index, value: value.bits, bits: bits, isSigned: false)
         }
     }
 
     /// The value must be what the processor gets when it extends the sign of the field.
-    private func requireExtension(
+    private mutating func requireExtension(
         _ value: OperandValue, from encoded: Int, to width: Int, _ index: Int
-    ) throws(EncodingFailure) {
-        try requireFit(value, bits: width, index)
+    ) {
+        requireFit(value, bits: width, index)
         let shift = Int64(64 - encoded)
         let extended = (value.bits << shift) >> shift
         let difference = UInt64(bitPattern: extended ^ value.bits)
-        guard difference << UInt64(64 - width) == 0 else {
-            throw .outOfRange(operand: index, value: value.bits, bits: encoded, isSigned: true)
+        if difference << UInt64(64 - width) != 0 {
+            misfit = .outOfRange(operand: index, value: value.bits, bits: encoded, isSigned: true)
         }
     }
+}
 
-    // MARK: - Bytes
+extension InstructionDefinition {
+    private static let shifts: Set<Operation> = [.rol, .ror, .rcl, .rcr, .shl, .shr, .sar]
 
-    /// The prefixes that stand before those of sizes.
-    static func legacyPrefixes(_ request: EncoderRequest, segment: Register) -> [UInt8] {
-        var bytes: [UInt8] = []
-        if request.prefixes.waits { bytes.append(0x9B) }
-        switch request.prefixes.repetition {
-        case nil: break
-        case .whileEqual: bytes.append(0xF3)
-        case .whileNotEqual: bytes.append(0xF2)
-        }
-        if request.prefixes.isLocked { bytes.append(0xF0) }
-        if segment != .none { bytes.append([0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65][segment.number]) }
-        return bytes
+    /// True if the immediate of eight bits is a number to compute with, which can be negative, and not a count, a port
+    /// or a choice.
+    fileprivate var hasByteArithmetic: Bool {
+        operands.first?.shape.width == .bits8 && operands.first?.shape.place != .immediate && operation != .in
+            && !Self.shifts.contains(operation)
     }
 
-    private func assemble() throws(EncodingFailure) -> [UInt8] {
-        try checkPrefixes()
-        var bytes: [UInt8] = candidate.waits ? [0x9B] : []
-        bytes += Self.legacyPrefixes(request, segment: segment)
-        if needsOperandSizePrefix { bytes.append(0x66) }
-        if addressSize != (mode == .bits64 ? 64 : mode == .bits32 ? 32 : 16) { bytes.append(0x67) }
-        if definition.isVEX { appendVEX(to: &bytes) } else { try appendLegacy(to: &bytes) }
-        bytes.append(definition.opcode | UInt8(truncatingIfNeeded: opcodeRegister))
-        return try appendFields(to: bytes)
-    }
-
-    private var needsOperandSizePrefix: Bool {
-        if definition.sizeRule == .ignore66 { return false }
-        return operandSize == 16 && mode != .bits16 || operandSize == 32 && mode == .bits16
-    }
-
-    private var w: Bool {
-        if let w = definition.w { return w }
-        return operandSize == 64 && naturalSize != 64
-    }
-
-    private func checkPrefixes() throws(EncodingFailure) {
-        if request.prefixes.isLocked {
-            guard definition.lockable, case .memory = modRM,
-                definition.operands.first?.shape.place == .rm
-                    || definition.operation == .xchg
-            else { throw .notLockable }
-        }
-        if request.prefixes.repetition != nil, definition.prefix != .any || definition.isVEX {
-            throw .prefix(.repetition)
-        }
-        if needsOperandSizePrefix, definition.prefix == .none || definition.prefix == .x66 {
-            throw .prefix(.operandSize)
-        }
-    }
-
-    private func appendLegacy(to bytes: inout [UInt8]) throws(EncodingFailure) {
-        switch definition.prefix {
-        case .any, .none, .noRepeat: break
-        case .x66: bytes.append(0x66)
-        case .xF3: bytes.append(0xF3)
-        case .xF2: bytes.append(0xF2)
-        }
-        let rex = 0x40 | (w ? 8 : 0) | (rexR ? 4 : 0) | (rexX ? 2 : 0) | (rexB ? 1 : 0) as UInt8
-        if rex != 0x40 || needsREX {
-            if let highByte { throw .highByte(highByte) }
-            bytes.append(rex)
-        }
-        switch definition.map {
-        case .primary: break
-        case .secondary: bytes.append(0x0F)
-        case .escape38: bytes += [0x0F, 0x38]
-        case .escape3A: bytes += [0x0F, 0x3A]
-        }
-    }
-
-    /// A VEX prefix of three bytes (SDM volume 2 section 2.3.5): the rows' maps need it.
-    private func appendVEX(to bytes: inout [UInt8]) {
-        let map: UInt8 =
-            switch definition.map {
-            case .primary, .secondary: 1
-            case .escape38: 2
-            case .escape3A: 3
-            }
-        let prefix: UInt8 =
-            switch definition.prefix {
-            case .any, .none, .noRepeat: 0
-            case .x66: 1
-            case .xF3: 2
-            case .xF2: 3
-            }
-        bytes.append(0xC4)
-        bytes.append((rexR ? 0 : 0x80) | (rexX ? 0 : 0x40) | (rexB ? 0 : 0x20) | map)
-        bytes.append((w ? 0x80 : 0) | UInt8(truncatingIfNeeded: ~vvvv & 15) << 3 | prefix)
-    }
-
-    /// Appends ModRM, SIB, displacement and immediates; what counts from the end of the instruction is known then.
-    private func appendFields(to prefix: [UInt8]) throws(EncodingFailure) -> [UInt8] {
-        var bytes = prefix
-        let immediateLength = immediates.reduce(0) { $0 + $1.bytes } + (relative.map { $0.bits / 8 } ?? 0)
-        if definition.modRM != .absent {
-            let reg = UInt8(truncatingIfNeeded: definition.digit.map(Int.init) ?? modRMReg) << 3
-            switch modRM {
-            case nil:
-                bytes.append(0xC0 | reg | (definition.rm ?? 0))
-            case .register(let number):
-                bytes.append(0xC0 | reg | UInt8(truncatingIfNeeded: number))
-            case .memory(let memory):
-                bytes.append(memory.modRM | reg)
-                if let sib = memory.sib { bytes.append(sib) }
-                var displacement = memory.displacement.bits
-                if memory.isRelative {
-                    let end = bytes.count + memory.displacementBytes + immediateLength
-                    displacement = try distance(to: memory.displacement, length: end, bits: 32, operand: memory.operand)
-                }
-                Self.append(displacement, count: memory.displacementBytes, to: &bytes)
-            }
-        }
-        for immediate in immediates { Self.append(immediate.value, count: immediate.bytes, to: &bytes) }
-        if let relative {
-            let length = bytes.count + relative.bits / 8
-            let distance = try distance(
-                to: relative.target, length: length, bits: relative.bits, operand: relative.operand)
-            Self.append(distance, count: relative.bits / 8, to: &bytes)
-        }
-        return bytes
-    }
-
-    private static func append(_ value: Int64, count: Int, to bytes: inout [UInt8]) {
-        for index in 0..<count { bytes.append(UInt8(truncatingIfNeeded: value >> Int64(index * 8))) }
-    }
-
-    /// The distance from the end of the instruction, which must fit the field; 16- and 32-bit addresses wrap around.
-    private func distance(
-        to target: OperandValue, length: Int, bits: Int, operand: Int
-    ) throws(EncodingFailure) -> Int64 {
-        let distance = target.bits &- Int64(bitPattern: request.address) &- Int64(length)
-        let wrapped: Int64 =
-            switch mode {
-            case .bits64: distance
-            case .bits32, .bits16:
-                operandSize == 16
-                    ? Int64(Int16(truncatingIfNeeded: distance))
-                    : Int64(Int32(truncatingIfNeeded: distance))
-            }
-        let shift = Int64(64 - bits)
-        guard (wrapped << shift) >> shift == wrapped else {
-            throw .jumpTooFar(operand: operand, distance: distance, bits: bits)
-        }
-        return wrapped
+    /// True if the size of the immediate tells that of a memory operand: `add [rax], byte 1`.
+    fileprivate var sizeFollowsImmediate: Bool {
+        !Self.shifts.contains(operation) && operands.count == 2 && operands[1].shape.place == .immediate
     }
 }
 
@@ -588,7 +477,7 @@ extension Register {
     fileprivate var isWordOrWider: Bool { isGeneral && width >= 16 }
 
     /// True for registers that need a REX prefix, and those of 64 bits.
-    fileprivate var needs64BitMode: Bool {
+    var needs64BitMode: Bool {
         self.class == .general64 || number >= 8 || self.class == .general8 && number >= 4
     }
 }

@@ -16,10 +16,12 @@ struct InstructionTranslator {
             operands.append(try request(operand, isWidened: isWidened, symbols))
         }
         do throws(EncodingFailure) {
-            guard !instruction.mnemonic.isEmpty else { return try Encoder.encode(instruction.prefixes, mode: mode) }
+            guard let mnemonic = instruction.mnemonic else {
+                return try Encoder.encode(instruction.prefixes, mode: mode)
+            }
             return try Encoder.encode(
                 EncoderRequest(
-                    candidates: instruction.candidates, operands: operands, prefixes: instruction.prefixes, mode: mode,
+                    mnemonic: mnemonic, operands: operands, prefixes: instruction.prefixes, mode: mode,
                     address: UInt64(bitPattern: address)))
         } catch {
             throw mistake(for: error)
@@ -62,6 +64,7 @@ struct InstructionTranslator {
         result.segment = memory.segment
         result.displacement = operandValue(value, isWidened: isWidened)
         result.displacementSize = memory.displacementSize
+        result.addressSize = memory.addressSize
         guard value.registers.isEmpty else {
             try assignRegisters(value.registers, memory, &result)
             return result
@@ -71,7 +74,7 @@ struct InstructionTranslator {
             memory.isRelative
             && (memory.isRelativeDemanded || value.isAddress && memory.segment != .fs && memory.segment != .gs)
         if mode == .bits64, isRelative, memory.displacementSize != 64 {
-            result.base = instruction.prefixes.addressSize == 32 ? .eip : .rip
+            result.base = memory.addressSize ?? instruction.prefixes.addressSize == 32 ? .eip : .rip
             result.displacementSize = nil
         }
         return result
@@ -138,7 +141,7 @@ struct InstructionTranslator {
 
     // MARK: - Mistakes
 
-    private var mnemonic: String { instruction.mnemonic }
+    private var mnemonic: String { instruction.mnemonic?.name ?? "" }
 
     private func range(of operand: Int) -> Range<Int> {
         operand < instruction.operands.count ? instruction.operands[operand].range : instruction.mnemonicRange
@@ -158,7 +161,7 @@ struct InstructionTranslator {
         }
         switch failure {
         case .operandCount:
-            let counts = Set(instruction.candidates.map(\.writtenCount)).sorted()
+            let counts = Set((instruction.mnemonic?.candidates ?? []).map(\.writtenCount)).sorted()
             let text = counts.map(String.init).joined(separator: " or ")
             return SourceMistake(
                 all, "`\(mnemonic)` takes \(text) operand\(counts == [1] ? "" : "s"), not \(instruction.operands.count)"
@@ -167,7 +170,7 @@ struct InstructionTranslator {
             let noun = instruction.operands.isEmpty ? "form" : "form with these operands"
             return SourceMistake(all, "`\(mnemonic)` has no \(noun) in \(bitsText)")
         case .sizeMismatch(let operand):
-            return SourceMistake(range(of: operand), "the size of this operand does not fit the instruction")
+            return SourceMistake(range(of: operand), sizeMismatchMessage(operand))
         case .sizeNotSpecified(let operand):
             return SourceMistake(
                 range(of: operand), "the size of this operand is not known",
@@ -177,9 +180,9 @@ struct InstructionTranslator {
         case .needs64BitMode(let operand, let register):
             return SourceMistake(range(of: operand), "`\(register)` exists only in 64-bit code")
         case .outOfRange(let operand, let value, let bits, let isSigned):
-            let hint = isSigned && bits == 32 ? "move it to a register first, or use `[rel …]` for an address" : nil
             return SourceMistake(
-                range(of: operand), "\(value) does not fit in \(isSigned ? "signed " : "")\(bits) bits", hint: hint)
+                range(of: operand), "\(value) does not fit in \(isSigned ? "signed " : "")\(bits) bits",
+                hint: isSigned && bits == 32 ? hintForLargeValue(operand) : nil)
         case .jumpTooFar(let operand, let distance, let bits):
             return SourceMistake(
                 range(of: operand), "the distance of \(distance) bytes does not fit in \(bits) bits",
@@ -199,6 +202,28 @@ struct InstructionTranslator {
         case .tooLong:
             return SourceMistake(all, "the instruction is longer than 15 bytes")
         }
+    }
+
+    /// Names the register that has another size, if that is the reason.
+    private func sizeMismatchMessage(_ operand: Int) -> String {
+        let widths = instruction.operands.map { operand -> Int? in
+            if case .register(let register) = operand.kind { register.width } else { operand.modifiers.size }
+        }
+        for (index, other) in instruction.operands.enumerated() where index != operand {
+            guard operand < widths.count, let width = widths[operand], case .register(let register) = other.kind,
+                register.width != width
+            else { continue }
+            return "this operand is \(width) bits wide, `\(register)` \(register.width)"
+        }
+        return "the size of this operand does not fit the instruction"
+    }
+
+    /// Values of 64 bits are possible in few places.
+    private func hintForLargeValue(_ operand: Int) -> String {
+        if operand < instruction.operands.count, case .memory = instruction.operands[operand].kind {
+            return "`[rel …]` reaches an address near the instruction"
+        }
+        return "only `mov` to a register takes 64 bits"
     }
 
     private func message(for problem: EncodingFailure.AddressProblem) -> String {

@@ -34,10 +34,27 @@ package struct MnemonicCandidate: Sendable {
     package var definition: InstructionDefinition { InstructionTable.definitions[row] }
 }
 
+/// A mnemonic with all ways of writing it.
+package struct Mnemonic: Sendable {
+    package let name: String
+    /// The ways to write it, in the order in which they are preferred when nothing else decides.
+    package let candidates: [MnemonicCandidate]
+    let signatures: [CandidateSignature]
+
+    init(_ name: String, _ candidates: [MnemonicCandidate]) {
+        self.name = name
+        self.candidates = candidates
+        signatures = candidates.map(CandidateSignature.init)
+    }
+}
+
 /// The instructions by the names that assembly text uses, derived from the instruction table.
 package enum Mnemonics {
-    /// The ways to write a mnemonic, in the order of the table, or nil if there is no such mnemonic.
-    package static func candidates(for mnemonic: String) -> [MnemonicCandidate]? { index[mnemonic] }
+    /// The mnemonic with this lower-case name, or nil if there is none.
+    package static func mnemonic(named name: String) -> Mnemonic? { index[name] }
+
+    /// Every mnemonic, in alphabetical order.
+    package static var all: [String] { index.keys.sorted() }
 
     /// Every mnemonic and every other word that can begin a statement.
     static let allWords: [String] =
@@ -57,7 +74,7 @@ package enum Mnemonics {
         var immediate: Int64?
     }
 
-    private static let index: [String: [MnemonicCandidate]] = {
+    private static let index: [String: Mnemonic] = {
         var index: [String: [MnemonicCandidate]] = [:]
         for (row, definition) in InstructionTable.definitions.enumerated() where !definition.isAlias {
             for name in names(of: definition) {
@@ -72,14 +89,19 @@ package enum Mnemonics {
                 }
             }
         }
-        for (name, candidates) in index where candidates.contains(where: { $0.definition.operands.contains(.Jz) }) {
-            index[name] = candidates.map { candidate in
-                var candidate = candidate
-                candidate.hasNearForm = true
-                return candidate
-            }
-        }
-        return index
+        return Dictionary(
+            uniqueKeysWithValues: index.map { name, candidates in
+                let hasNearForm = candidates.contains { $0.definition.operands.contains(.Jz) }
+                // NASM prefers DC to D8 for `fadd st0, st0`
+                let preferred = candidates.filter { $0.definition.operands == [.STi, .ST0] }
+                let others = candidates.filter { $0.definition.operands != [.STi, .ST0] }
+                let all = (preferred + others).map { candidate in
+                    var candidate = candidate
+                    candidate.hasNearForm = hasNearForm
+                    return candidate
+                }
+                return (name, Mnemonic(name, all))
+            })
     }()
 
     // MARK: - Names
@@ -104,6 +126,9 @@ package enum Mnemonics {
         if operation == .ret {
             names += [(16, "retw"), (32, "retd"), (64, "retq")].map { Name(text: $0.1, operandSize: $0.0) }
         }
+        if operation == .movsxd { names.append(Name(text: "movsx", operandSize: 64)) }
+        // Intel's and GNU's names for what NASM writes with `o64`.
+        if operation == .sysret || operation == .sysexit { names.append(Name(text: base + "q", operandSize: 64)) }
         return names + (aliases[operation] ?? []).map { Name(text: $0) }
     }
 
@@ -165,8 +190,8 @@ package enum Mnemonics {
 
     /// Other names of the same operation.
     private static let aliases: [Operation: [String]] = [
-        .shl: ["sal"], .loope: ["loopz"], .loopne: ["loopnz"], .xlat: ["xlat"], .fwait: ["wait"], .movsxd: ["movsx"],
-        .int1: ["icebp"], .int3: ["int03"], .ud2: ["ud2a"], .ud1: ["ud2b"], .fnsetpm: ["fsetpm"], .ret: ["retn"],
+        .shl: ["sal"], .loope: ["loopz"], .loopne: ["loopnz"], .xlat: ["xlat"], .fwait: ["wait"],
+        .int1: ["icebp"], .int3: ["int03"], .ud2: ["ud2a"], .ud1: ["ud2b"], .ret: ["retn"],
     ]
 
     /// The names by which NASM also writes the popping forms when there is no operand.
@@ -190,13 +215,15 @@ package enum Mnemonics {
             }
         }
         let usual = MnemonicCandidate(row: row, sources: sources, writtenCount: count)
-        return [usual] + otherWays(usual, definition)
+        let others = otherWays(usual, definition)
+        // Of two registers NASM's XCHG has the first in ModRM.reg
+        return definition.operation == .xchg ? others + [usual] : [usual] + others
     }
 
     /// True for registers that NASM never writes: those of string instructions and of SVM.
     private static func isImplied(_ form: OperandForm, in operation: Operation) -> Bool {
         let operations: Set<Operation> = [
-            .movs, .cmps, .scas, .lods, .stos, .ins, .outs, .vmrun, .vmload, .vmsave, .skinit,
+            .movs, .cmps, .scas, .lods, .stos, .ins, .outs, .vmrun, .vmload, .vmsave,
         ]
         return form.shape.place == .fixed && operations.contains(operation)
     }
@@ -222,6 +249,7 @@ package enum Mnemonics {
         if operands.last == .XMM0 { return [way([.written(0), .written(1), .implied])] }
         if operation == .aam || operation == .aad { return [way([.number(10)])] }
         if operation == .mwait || operation == .invlpga { return [way([.implied, .implied])] }
+        if operation == .skinit { return [way([.implied])] }
         if [.loop, .loope, .loopne].contains(operation) {
             return [(16, Register.cx), (32, .ecx), (64, .rcx)].map { size, register in
                 var candidate = way(usual.sources, count: 2)

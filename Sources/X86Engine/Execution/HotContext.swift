@@ -64,8 +64,10 @@ extension HotContext {
     }
 
     @inline(__always)
-    func executeLast(_ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64) {
-        reference._withUnsafeGuaranteedRef { $0.executeLast(op, time) }
+    func executeLast(
+        _ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64
+    ) -> UnsafeMutablePointer<MicroOperation> {
+        reference._withUnsafeGuaranteedRef { $0.executeLast(op, time, mode) }
     }
 
     @inline(__always)

@@ -682,8 +682,9 @@ extension Processor {
                 guard c.executeSlow(op, time) else { return }
                 op += 1
             case .slowEnd:
-                c.executeLast(op, time)
-                return
+                op = c.executeLast(op, time)
+                if op == c.exit { return }
+                time = s.pointee.time
             case .leave:
                 c.leave(op, time)
                 return

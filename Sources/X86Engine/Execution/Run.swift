@@ -84,7 +84,7 @@ extension Processor {
 
     /// Whether anything but the next instruction is due.
     @inline(__always)
-    private var needsService: Bool {
+    var needsService: Bool {
         let s = state
         return s.pointee.signals != 0 || s.pointee.interruptShadow != 0 || s.pointee.pendingDebug != 0
             || s.pointee.activity != .active
@@ -92,7 +92,7 @@ extension Processor {
 
     /// Whether instructions must be looked at one by one: single step, code breakpoints, RF.
     @inline(__always)
-    private var mustSingleStep: Bool {
+    var mustSingleStep: Bool {
         state.pointee.systemFlags & (RFLAGS.TF | RFLAGS.RF) != 0 || codeBreakpointsEnabled
     }
 
@@ -180,6 +180,7 @@ extension Processor {
 
     private func findBlock(_ position: CodePosition) throws(Fault) -> UnsafeMutablePointer<Block> {
         let s = state
+        if let block = knownBlock(s.pointee.rip) { return block }
         if let block = blocks.find(
             rip: s.pointee.rip, linear: position.linear, mode: s.pointee.mode, page: position.page,
             host: position.host)

@@ -19,7 +19,7 @@ extension Processor {
 
     /// #SS for addresses by RSP or RBP, else #GP, where flat segments are left: not canonical, or beyond 4 GiB.
     private func checkFlat(
-        _ op: UnsafeMutablePointer<MicroOperation>, _ linear: UInt64, _ width: Int
+        _ op: UnsafeMutablePointer<MicroOperation>, _ linear: UInt64, _ width: Int, storing: Bool
     ) throws(Fault) {
         let last = linear &+ UInt64(width - 1)
         let inside =
@@ -29,7 +29,7 @@ extension Processor {
         let isStack =
             op.pointee.segmentBase == MicroOperation.zero
             && (op.pointee.base == StateOffset.general(.rsp) || op.pointee.base == StateOffset.general(.rbp)
-                || op.pointee.code.usesStack)
+                || op.pointee.code.usesStack(storing: storing))
         throw isStack ? .stackFault(0) : .generalProtection(0)
     }
 
@@ -39,7 +39,7 @@ extension Processor {
     ) -> UInt64 {
         begin(op, time)
         do throws(Fault) {
-            try checkFlat(op, linear, width)
+            try checkFlat(op, linear, width, storing: false)
             return try readLinear(linear, width: width)
         } catch {
             fail(error)
@@ -53,7 +53,7 @@ extension Processor {
     ) -> UInt64 {
         begin(op, time)
         do throws(Fault) {
-            try checkFlat(op, linear, width)
+            try checkFlat(op, linear, width, storing: true)
             try probeWrite(linear, width: width)
             return try readLinear(linear, width: width)
         } catch {
@@ -68,7 +68,7 @@ extension Processor {
     ) {
         begin(op, time)
         do throws(Fault) {
-            try checkFlat(op, linear, width)
+            try checkFlat(op, linear, width, storing: true)
             try writeLinear(linear, value, width: width)
         } catch {
             fail(error)
@@ -93,12 +93,21 @@ extension Processor {
         }
     }
 
-    /// Executes the last instruction of a block outside the hot loop and moves RIP and time past it.
+    /// Executes the last instruction of a block outside the hot loop, and goes on at the block it leads to; back to the
+    /// dispatcher if anything but that is due or the mode has changed.
     @inline(never)
-    func executeLast(_ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64) {
-        guard executeSlow(op, time) else { return }
-        state.pointee.rip = state.pointee.nextRIP
-        state.pointee.time &+= 1
+    func executeLast(
+        _ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64, _ mode: ExecutionMode
+    ) -> UnsafeMutablePointer<MicroOperation> {
+        guard executeSlow(op, time) else { return blocks.exit }
+        let s = state
+        s.pointee.rip = s.pointee.nextRIP
+        s.pointee.time &+= 1
+        guard s.pointee.mode == mode, !needsService, !mustSingleStep, !control.pointee.blocksAreStale,
+            let block = knownBlock(s.pointee.rip),
+            s.pointee.time &+ UInt64(block.pointee.count) <= s.pointee.limit
+        else { return blocks.exit }
+        return block.pointee.operations
     }
 
     /// Returns to the dispatcher before the operation's instruction.
@@ -146,7 +155,7 @@ extension Processor {
 
     /// A block of the jump cache whose mapping still holds.
     @inline(__always)
-    private func knownBlock(_ target: UInt64) -> UnsafeMutablePointer<Block>? {
+    func knownBlock(_ target: UInt64) -> UnsafeMutablePointer<Block>? {
         let s = state
         let block = blocks.jumpCache[BlockCache.slot(target)]
         let linear = s.pointee.mode.code == 64 ? target : (target &+ s.pointee.cs.base) & 0xFFFF_FFFF
@@ -168,12 +177,13 @@ extension Processor {
 }
 
 extension MicroOperation.Code {
-    /// Whether the implicit memory operand is the stack.
-    var usesStack: Bool {
+    /// Whether a load or store of the operation is to the stack without saying so.
+    func usesStack(storing: Bool) -> Bool {
         switch self {
-        case .pushR32, .pushI32, .popR32, .pushR64, .pushI64, .popR64, .pushM64, .leave64, .callRel32, .ret32,
-            .callRel64, .ret64, .callR64, .callM64:
+        case .pushR32, .pushI32, .popR32, .pushR64, .pushI64, .popR64, .leave64, .callRel32, .ret32, .callRel64,
+            .ret64, .callR64:
             true
+        case .pushM64, .callM64: storing
         default:
             false
         }

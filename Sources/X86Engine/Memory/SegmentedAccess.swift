@@ -65,6 +65,16 @@ extension Processor {
         return (descriptor.base &+ offset) & 0xFFFF_FFFF
     }
 
+    /// The linear address of 16 bytes that must be aligned: #GP(0) for alignment comes before other checks.
+    package func alignedAddress(
+        _ segment: Register, _ offset: UInt64, _ kind: AccessKind
+    ) throws(Fault) -> UInt64 {
+        let hasBase = state.pointee.mode.code != 64 || segment == .fs || segment == .gs
+        let base = hasBase ? state.pointee.segment(segment).base : 0
+        guard (base &+ offset) & 15 == 0 else { throw .generalProtection(0) }
+        return try linearAddress(segment, offset, width: 16, kind)
+    }
+
     /// The offset part of an instruction's memory operand, truncated to its address size.
     package func effectiveAddress(_ instruction: borrowing Instruction) -> UInt64 {
         let operand = instruction.memory

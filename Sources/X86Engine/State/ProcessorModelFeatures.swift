@@ -16,6 +16,7 @@ package enum ProcessorFeature: UInt8, CaseIterable, Sendable {
     // CPUID.07H
     case fsgsbase, tscAdjust, bmi1, smep, bmi2, erms, invpcid, x87SelectorsDeprecated, rdseed, adx, smap, clflushopt
     case clwb, umip, rdpid, fsrm, speculationControl, singleThreadPredictors, archCapabilities, storeBypassDisable
+    case branchHistoryControl
     // CPUID.0DH.1:EAX
     case xsaveopt, xsavec, xgetbv1, xsaves
     // CPUID.80000001H
@@ -85,6 +86,7 @@ package enum ProcessorFeature: UInt8, CaseIterable, Sendable {
         case .singleThreadPredictors: (7, 0, .edx, 27)
         case .archCapabilities: (7, 0, .edx, 29)
         case .storeBypassDisable: (7, 0, .edx, 31)
+        case .branchHistoryControl: (7, 2, .edx, 4)
         case .xsaveopt: (0xD, 1, .eax, 0)
         case .xsavec: (0xD, 1, .eax, 1)
         case .xgetbv1: (0xD, 1, .eax, 2)
@@ -126,7 +128,7 @@ package enum ProcessorFeature: UInt8, CaseIterable, Sendable {
         case .tscDeadline, .tscAdjust, .invariantTSC, .rdtscp, .rdpid: [.tsc, .msr]
         case .x2apic: [.apic, .msr]
         case .mtrr, .pat, .sep, .speculationControl, .archCapabilities: [.msr]
-        case .singleThreadPredictors, .storeBypassDisable: [.speculationControl]
+        case .singleThreadPredictors, .storeBypassDisable, .branchHistoryControl: [.speculationControl]
         default: []
         }
     }

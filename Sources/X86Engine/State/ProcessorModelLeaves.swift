@@ -73,9 +73,12 @@ extension ProcessorModel {
                 ? CPUIDResult(eax: 0x00FF_FF01, edx: 0)
                 : CPUIDResult(eax: 0x0302_0101, edx: 0x0C04_0882)
         case 4: return vendor == .intel ? cacheLeaf(subleaf) : CPUIDResult()
-        case 6, 7:
-            guard subleaf == 0 else { return CPUIDResult() }
-            return flags(leaf)
+        case 6: return flags(6)
+        case 7:
+            var result = flags(7, subleaf)
+            // The highest subleaf.
+            if subleaf == 0 { result.eax = features.contains(.branchHistoryControl) ? 2 : 0 }
+            return result
         case 0xB: return topologyLeaf(subleaf, context)
         case 0xD: return stateLeaf(subleaf, context)
         case 0x15 where features.contains(.tsc):

@@ -12,6 +12,7 @@ extension ProcessorModel {
 
     static let intelFeatures = common64.union([
         .ss, .tscAdjust, .speculationControl, .singleThreadPredictors, .archCapabilities, .storeBypassDisable,
+        .branchHistoryControl,
     ])
 
     /// A 64-bit processor with an Intel name: family 6, model 8FH (Sapphire Rapids), without its vector extensions.

@@ -75,15 +75,26 @@ extension Processor {
         if watched.contains(.exception) {
             switch environment.intercept(.exception(fault)) {
             case .proceed, .reply: break
-            case .skip:
-                // Watching must not let a guest run for ever without its work being counted.
-                state.pointee.rip = fault.isTrap ? state.pointee.rip : state.pointee.nextRIP
-                state.pointee.work &+= 1
-                return
+            case .skip: if skip(fault) { return }
             case .inject(let other): fault = other
             }
         }
         deliver(fault, source: .exception)
+    }
+
+    /// Goes on behind the instruction that faulted, as if it had been done; false if it cannot even be fetched.
+    private func skip(_ fault: Fault) -> Bool {
+        if !fault.isTrap {
+            do throws(Fault) {
+                let next = state.pointee.rip &+ UInt64(try fetchInstruction().length)
+                state.pointee.rip = is64BitMode ? next : next & 0xFFFF_FFFF
+            } catch {
+                return false
+            }
+        }
+        state.pointee.time &+= 1
+        state.pointee.work &+= 1
+        return true
     }
 
     /// Delivers a non-maskable interrupt; others wait until an IRET.

@@ -165,8 +165,9 @@ extension Processor {
             s.pointee.tscOffset &+= value &- s.pointee.tscAdjust
             s.pointee.tscAdjust = value
         case MSR.speculationControl:
-            // IBRS, STIBP and SSBD; without speculation they have nothing to do.
-            guard value & ~7 == 0 else { return false }
+            // IBRS, STIBP, SSBD and BHI_DIS_S; without speculation they have nothing to do.
+            let known: UInt64 = model.features.contains(.branchHistoryControl) ? 0x407 : 7
+            guard value & ~known == 0 else { return false }
             s.pointee.msr.speculationControl = value
         case MSR.predictionCommand: return value & ~1 == 0
         case MSR.microcodeUpdate, MSR.microcodeRevision: return true
@@ -249,6 +250,22 @@ extension Processor {
         else { return false }
         state.pointee.msr.mtrrVariable[position] = value
         return true
+    }
+
+    /// Sets the memory type ranges as firmware leaves them: RAM write-back, the video window and the hole for devices
+    /// uncacheable.
+    package func programMemoryTypes() {
+        guard model.features.contains(.mtrr) else { return }
+        let s = state
+        // Enabled, with fixed ranges; write-back by default.
+        s.pointee.msr.mtrrDefaultType = 0xC06
+        for position in MSR.mtrrFixed.indices {
+            // 16K_A0000 is the window of 128 KiB.
+            s.pointee.msr.mtrrFixed[position] = MSR.mtrrFixed[position] == 0x259 ? 0 : 0x0606_0606_0606_0606
+        }
+        let size = PhysicalMemory.highStart &- PhysicalMemory.holeStart
+        s.pointee.msr.mtrrVariable[0] = PhysicalMemory.holeStart
+        s.pointee.msr.mtrrVariable[1] = ~(size &- 1) & physicalAddressMask | 0x800
     }
 
     private static func areMemoryTypes(_ value: UInt64, _ types: [UInt8]) -> Bool {

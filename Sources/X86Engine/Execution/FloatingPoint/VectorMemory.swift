@@ -19,9 +19,13 @@ extension Processor {
     func vectorAddress(
         _ instruction: borrowing Instruction, _ alignment: Alignment, _ kind: AccessKind
     ) throws(Fault) -> UInt64 {
-        let linear = try linearAddress(
-            instruction.memory.segment, effectiveAddress(instruction), width: 16, kind)
-        if alignment == .required && linear & 15 != 0 { throw .generalProtection(0) }
+        let segment = instruction.memory.segment
+        let address = effectiveAddress(instruction)
+        guard alignment == .required else { return try linearAddress(segment, address, width: 16, kind) }
+        // Alignment comes before what the last bytes may violate, which is a limit: aligned bytes are all canonical.
+        let linear = try linearAddress(segment, address, width: 1, kind)
+        guard linear & 15 == 0 else { throw .generalProtection(0) }
+        if state.pointee.mode.code != 64 { _ = try linearAddress(segment, address, width: 16, kind) }
         return linear
     }
 

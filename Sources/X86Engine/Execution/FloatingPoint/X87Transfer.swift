@@ -13,12 +13,15 @@ extension Processor {
         return (bytes[0], UInt16(truncatingIfNeeded: bytes[1]))
     }
 
-    func writeTenBytes(_ instruction: borrowing Instruction, _ low: UInt64, _ high: UInt16) throws(Fault) {
+    /// The linear address of a memory operand that can be written.
+    ///
+    /// Its faults come before the exceptions of the operation, even if those keep the result back.
+    private func checkStore(_ instruction: borrowing Instruction, count: Int) throws(Fault) -> UInt64 {
         let linear = try linearAddress(
-            instruction.memory.segment, effectiveAddress(instruction), width: 10, .write)
-        try checkAlignment(linear, 8)
-        var bytes = Vector(low, UInt64(high))
-        try writeBlock(linear, from: &bytes, count: 10)
+            instruction.memory.segment, effectiveAddress(instruction), width: count, .write)
+        try checkAlignment(linear, UInt64(min(count, 8)))
+        _ = try translateRange(linear, count: count, .write)
+        return linear
     }
 
     /// A memory operand of 16, 32 or 64 bits as a signed integer.
@@ -105,6 +108,7 @@ extension Processor {
         _ operation: (inout X87Environment, Extended) -> UInt64
     ) throws(Fault) {
         try requireX87()
+        _ = try checkStore(instruction, count: Int(instruction.operands.0.width) / 8)
         var environment = x87Environment
         let isEmpty = state.pointee.x87.isEmpty(0)
         if isEmpty {
@@ -142,12 +146,14 @@ extension Processor {
         _ operation: (inout X87Environment, Extended?) -> (UInt64, UInt16)
     ) throws(Fault) {
         try requireX87()
+        let linear = try checkStore(instruction, count: 10)
         var environment = x87Environment
         let isEmpty = state.pointee.x87.isEmpty(0)
         if isEmpty { environment.raise(.invalidOperation) }
         let value = operation(&environment, isEmpty ? nil : state.pointee.x87[0])
         if environment.deliversToMemory {
-            try writeTenBytes(instruction, value.0, value.1)
+            var bytes = Vector(value.0, UInt64(value.1))
+            try writeBlock(linear, from: &bytes, count: 10)
             state.pointee.x87.pop()
         }
         if isEmpty { _ = raiseStackFault(&environment, isOverflow: false) }

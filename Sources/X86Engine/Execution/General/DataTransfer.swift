@@ -83,15 +83,18 @@ extension Processor {
         state.setFlagsOfAddition(a, b, result: sum, width: width)
     }
 
-    /// CMPXCHG: memory is always written, with its old value if the comparison fails.
+    /// CMPXCHG: memory is always written, with its old value if the comparison fails; a register is only written if
+    /// it succeeds, so that the upper half of a 32-bit one stays otherwise.
     func compareAndExchange(_ instruction: borrowing Instruction) throws(Fault) {
         let width = Int(instruction.operands.0.width)
         let accumulator = truncate(state.pointee.rax, width: width)
         let destination = try readForUpdate(instruction.operands.0, of: instruction)
         let isEqual = accumulator == destination
-        try write(
-            instruction.operands.0, of: instruction,
-            isEqual ? general(instruction.operands.1.register) : destination)
+        if isEqual {
+            try write(instruction.operands.0, of: instruction, general(instruction.operands.1.register))
+        } else if instruction.operands.0.kind == .memory {
+            try write(instruction.operands.0, of: instruction, destination)
+        }
         if !isEqual { setGeneral(accumulatorRegister(width), destination) }
         state.setFlagsOfSubtraction(
             accumulator, destination, result: truncate(accumulator &- destination, width: width), width: width)
@@ -106,9 +109,12 @@ extension Processor {
     func compareAndExchangePair(_ instruction: borrowing Instruction, half width: Int) throws(Fault) {
         let s = state
         let bytes = width / 8
-        let linear = try linearAddress(
-            instruction.memory.segment, effectiveAddress(instruction), width: 2 * bytes, .write)
-        guard bytes == 4 || linear & 15 == 0 else { throw .generalProtection(0) }
+        let segment = instruction.memory.segment
+        let address = effectiveAddress(instruction)
+        let linear =
+            bytes == 8
+            ? try alignedAddress(segment, address, .write)
+            : try linearAddress(segment, address, width: 8, .write)
         try probeWrite(linear, width: 2 * bytes)
         let upper = wrapLinear(linear &+ UInt64(bytes))
         let low = try readLinear(linear, width: bytes)

@@ -1,10 +1,13 @@
 // Flags of results whose width is only known at run time: the slow path's counterpart of `ArithmeticFlags.swift`.
 //
-// Status flags that the manuals leave undefined hold what current processors (AMD family 1Ah) were measured to give:
+// Status flags that the manuals leave undefined, and that processors differ in, get one value on every path:
 //
-//   AND OR XOR TEST ANDN BLS* BZHI BEXTR   AF = 0; PF of the low byte of the result
-//   shifts                                 AF = 0
+//   AND OR XOR TEST ANDN BLS* BZHI BEXTR   AF = 0; SF and PF of the result
+//   SHL SHR SAR SHLD SHRD, count not 0     AF = 0; OF as for a count of 1, from the last result
+//   ROL ROR RCL RCR, count not 0           OF as for a count of 1, from the last result
 //   MUL IMUL                               AF = 0; SF, ZF and PF of the low half of the product
+//   DIV IDIV BT* BSF BSR TZCNT LZCNT       as they were
+//   AAM AAD AAA AAS DAA DAS                OF = 0; CF of AAM and AAD = 0; the others of AL
 
 extension UnsafeMutablePointer where Pointee == ProcessorState {
     /// Flags of a result whose carries out of each bit are known; both are taken modulo 2^`width`.

@@ -69,8 +69,8 @@ extension Processor {
 
     /// SHLD (`left`) and SHRD.
     ///
-    /// Of words by more than 16, which the manuals leave undefined, current processors go on with the destination's
-    /// bits behind the source's.
+    /// Of words by more than 16, which the manuals leave undefined, the source's bits follow twice, as AMD's processors
+    /// have it.
     func doubleShift(_ instruction: borrowing Instruction, left: Bool) throws(Fault) {
         let width = Int(instruction.operands.0.width)
         let value = try readForUpdate(instruction.operands.0, of: instruction)
@@ -82,8 +82,7 @@ extension Processor {
         let result: UInt64
         let carry: Bool
         if width == 16 {
-            // Three words in a row: the destination, the source, the destination again.
-            let row = value << 32 | filler << 16 | value
+            let row = left ? value << 32 | filler << 16 | filler : filler << 32 | filler << 16 | value
             result = (left ? row >> (32 - places) : row >> places) & 0xFFFF
             carry = (left ? row >> (48 - places) : row >> (places - 1)) & 1 != 0
         } else {

@@ -50,11 +50,11 @@ extension Processor {
         }
     }
 
-    /// INS: the port's permission and the memory are checked before the port is read.
+    /// INS: the port's permission is checked even if a REP has nothing to do, and the memory before the port is read.
     func inputString(_ instruction: borrowing Instruction) throws(Fault) {
         let port = UInt16(truncatingIfNeeded: state.pointee.rdx)
+        try checkPortAccess(port: port, width: Int(instruction.operands.0.width) / 8)
         try runString(instruction) { (string) throws(Fault) in
-            try checkPortAccess(port: port, width: string.bytes)
             let linear = try linearAddress(.es, string.destination, width: string.bytes, .write)
             try probeWrite(linear, width: string.bytes)
             let value = try portRead(port, width: string.bytes)
@@ -63,11 +63,11 @@ extension Processor {
         }
     }
 
-    /// OUTS: the port's permission is checked before memory is read.
+    /// OUTS: the port's permission is checked before memory is read, and even if a REP has nothing to do.
     func outputString(_ instruction: borrowing Instruction) throws(Fault) {
         let port = UInt16(truncatingIfNeeded: state.pointee.rdx)
+        try checkPortAccess(port: port, width: Int(instruction.operands.1.width) / 8)
         try runString(instruction) { (string) throws(Fault) in
-            try checkPortAccess(port: port, width: string.bytes)
             let value = try readMemory(string.segment, string.source, width: string.bytes)
             try portWrite(port, value, width: string.bytes)
             advance(string, source: true, destination: false)
@@ -81,19 +81,13 @@ extension Processor {
 
     /// CMPS and SCAS: REPE goes on while ZF is set, REPNE while it is clear.
     ///
-    /// A fault takes back the flags, so that the instruction starts over with those it began with.
+    /// A fault leaves the flags of the last iteration, as AMD's processors do; the SDM has those from before the
+    /// instruction, which would depend on where it was last interrupted.
     @inline(__always)
     private func runComparison(
         _ instruction: borrowing Instruction, _ body: (StringAccess) throws(Fault) -> Void
     ) throws(Fault) {
-        let flags = (state.pointee.flagResult, state.pointee.flagAuxiliary)
-        do throws(Fault) {
-            try runString(
-                instruction, whileZF: !instruction.prefixes.contains(.repeatNotEqual), body)
-        } catch {
-            (state.pointee.flagResult, state.pointee.flagAuxiliary) = flags
-            throw error
-        }
+        try runString(instruction, whileZF: !instruction.prefixes.contains(.repeatNotEqual), body)
     }
 
     /// Runs `body`, which does one iteration and moves the index registers, once or as REP says.
@@ -120,6 +114,9 @@ extension Processor {
             if remaining == 0 || (required != nil && required != s.pointee.ZF) { return }
             if s.pointee.time &+ 1 >= s.pointee.deadline || mustStopBetweenIterations {
                 s.pointee.nextRIP = s.pointee.rip
+                // What is delivered between iterations saves RF set (SDM vol. 3 section 18.3.1.1), and going on does not
+                // meet a breakpoint on this instruction again.
+                s.pointee.systemFlags |= RFLAGS.RF
                 return
             }
             s.pointee.time &+= 1

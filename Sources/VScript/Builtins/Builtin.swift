@@ -1,0 +1,347 @@
+import VScriptSyntax
+
+/// Why a host function or operator fails, before anybody knows where in the script.
+package struct HostFailure: Error {
+    package var code: ScriptCode
+    package var message: String
+    package var notes: [String]
+    /// The argument at fault, by its position in the signature.
+    package var argument: Int?
+    /// The operator that would not have failed.
+    var operatorFix: String?
+
+    package init(
+        _ code: ScriptCode, _ message: String, notes: [String] = [], argument: Int? = nil, operatorFix: String? = nil
+    ) {
+        self.code = code
+        self.message = message
+        self.notes = notes
+        self.argument = argument
+        self.operatorFix = operatorFix
+    }
+}
+
+/// The name and parameters of a function as written: `wait(pattern, within?)`, `print(values...)`.
+package struct Signature: Sendable {
+    /// A parameter: `name`, `name?` may be left out, `name...` takes all that is left.
+    struct Parameter: Sendable {
+        enum Kind: Sendable { case required, optional, rest }
+        let name: String
+        let kind: Kind
+    }
+
+    package let name: String
+    let parameters: [Parameter]
+    /// The signature as it was written.
+    package let text: String
+
+    package init(_ text: String) {
+        self.text = text
+        let parts = text.split(separator: "(", maxSplits: 1)
+        name = parts.first.map { String($0).trimmed } ?? text
+        parameters = (parts.count > 1 ? parts[1].dropLast() : "").split(separator: ",").map { part in
+            let text = String(part).trimmed
+            if text.hasSuffix("...") { return Parameter(name: String(text.dropLast(3)), kind: .rest) }
+            if text.hasSuffix("?") { return Parameter(name: String(text.dropLast()), kind: .optional) }
+            return Parameter(name: text, kind: .required)
+        }
+    }
+
+    init(name: String, parameters: [Parameter]) {
+        self.name = name
+        self.parameters = parameters
+        text = "\(name)(\(parameters.map(\.name).joined(separator: ", ")))"
+    }
+}
+
+/// A value passed to a call, with its label and place.
+struct PassedArgument {
+    let label: String?
+    let value: Value
+    let span: SourceSpan
+}
+
+/// The arguments of a call, sorted to the parameters of a signature.
+package struct Arguments {
+    let signature: Signature
+    /// One value for each parameter; nil if it was left out, a list for a rest parameter.
+    package let values: [Value?]
+    /// Carries out calls of functions that are passed in.
+    package let context: any CallContext
+    /// Where the call stands.
+    package let span: SourceSpan
+
+    /// Sorts arguments to parameters; a mistake names the function and the parameter.
+    static func sort(_ passed: [PassedArgument], to signature: Signature) throws(HostFailure) -> [Value?] {
+        var values = [Value?](repeating: nil, count: signature.parameters.count)
+        var next = 0
+        for (index, argument) in passed.enumerated() {
+            if let label = argument.label {
+                guard let position = signature.parameters.firstIndex(where: { $0.name == label && $0.kind != .rest })
+                else {
+                    let names = signature.parameters.filter { $0.kind != .rest }.map(\.name)
+                    let guess = Suggestion.closest(to: label, in: names).map { "did you mean `\($0)`?" }
+                    throw HostFailure(
+                        .wrongArguments, "`\(signature.name)` has no parameter `\(label)`",
+                        notes: [guess ?? "it is `\(signature.text)`"], argument: index)
+                }
+                guard values[position] == nil else {
+                    throw HostFailure(.wrongArguments, "`\(label)` is passed twice", argument: index)
+                }
+                values[position] = argument.value
+                continue
+            }
+            while next < values.count, values[next] != nil, signature.parameters[next].kind != .rest { next += 1 }
+            guard next < values.count else {
+                let count = signature.parameters.count
+                throw HostFailure(
+                    .wrongArguments,
+                    "`\(signature.name)` takes \(count == 0 ? "no arguments" : count == 1 ? "one argument" : "\(count) arguments")",
+                    notes: ["it is `\(signature.text)`"], argument: index)
+            }
+            if signature.parameters[next].kind == .rest {
+                if case .list(let list) = values[next] {
+                    list.items.append(argument.value)
+                } else {
+                    values[next] = .items([argument.value])
+                }
+            } else {
+                values[next] = argument.value
+                next += 1
+            }
+        }
+        for (parameter, value) in zip(signature.parameters, values) where value == nil && parameter.kind == .required {
+            throw HostFailure(
+                .wrongArguments, "`\(signature.name)` needs `\(parameter.name)`", notes: ["it is `\(signature.text)`"])
+        }
+        return values
+    }
+
+    // MARK: - Typed access
+
+    /// The value of a parameter, nil if it was left out or is nil.
+    package func value(_ index: Int) -> Value? {
+        guard let value = values[index], !value.isNil else { return nil }
+        return value
+    }
+
+    /// The values of a rest parameter.
+    package func rest(_ index: Int) -> [Value] {
+        if case .list(let list) = values[index] { list.items } else { [] }
+    }
+
+    private func failure(_ index: Int, _ expected: String, _ found: Value) -> HostFailure {
+        HostFailure(
+            .wrongType, "`\(signature.parameters[index].name)` must be \(expected), not \(found.typeName)",
+            argument: index)
+    }
+
+    private func required(_ index: Int, _ expected: String) throws(HostFailure) -> Value {
+        guard let value = values[index] else { throw failure(index, expected, .nil) }
+        return value
+    }
+
+    package func string(_ index: Int) throws(HostFailure) -> String {
+        let value = try required(index, "a string")
+        guard case .string(let text) = value else { throw failure(index, "a string", value) }
+        return text
+    }
+
+    package func optionalString(_ index: Int) throws(HostFailure) -> String? {
+        value(index) == nil ? nil : try string(index)
+    }
+
+    /// An int inside a range, which the message tells.
+    package func integer(_ index: Int, in range: ClosedRange<Int128> = Value.integers) throws(HostFailure) -> Int128 {
+        let value = try required(index, "an int")
+        guard case .int(let number) = value else { throw failure(index, "an int", value) }
+        guard range.contains(number) else {
+            throw HostFailure(
+                .outOfRange,
+                "`\(signature.parameters[index].name)` must be in \(range.lowerBound)...\(range.upperBound), not \(number)",
+                argument: index)
+        }
+        return number
+    }
+
+    package func optionalInteger(
+        _ index: Int, in range: ClosedRange<Int128> = Value.integers
+    ) throws(HostFailure) -> Int128? {
+        value(index) == nil ? nil : try integer(index, in: range)
+    }
+
+    /// A duration in nanoseconds; an int is refused with the unit it lacks.
+    package func duration(_ index: Int) throws(HostFailure) -> Int64 {
+        let value = try required(index, "a duration")
+        if case .duration(let time) = value { return time }
+        var failure = failure(index, "a duration", value)
+        if case .int(let number) = value { failure.notes = ["write `\(number) s`, `\(number) ms` or another unit"] }
+        throw failure
+    }
+
+    package func optionalDuration(_ index: Int) throws(HostFailure) -> Int64? {
+        value(index) == nil ? nil : try duration(index)
+    }
+
+    package func function(_ index: Int) throws(HostFailure) -> Function {
+        let value = try required(index, "a function")
+        guard case .function(let function) = value else { throw failure(index, "a function", value) }
+        return function
+    }
+
+    package func list(_ index: Int) throws(HostFailure) -> List {
+        let value = try required(index, "a list")
+        guard case .list(let list) = value else { throw failure(index, "a list", value) }
+        return list
+    }
+
+    package func bytes(_ index: Int) throws(HostFailure) -> [UInt8] {
+        let value = try required(index, "bytes")
+        if case .bytes(let bytes) = value { return bytes }
+        if case .string(let text) = value { return Array(text.utf8) }
+        throw failure(index, "bytes or a string", value)
+    }
+
+    /// A failure that says what a parameter takes.
+    package func wrongType(_ index: Int, _ expected: String) -> HostFailure {
+        failure(index, expected, values[index] ?? .nil)
+    }
+}
+
+/// What host functions can ask of the session that calls them.
+package protocol CallContext: AnyObject {
+    /// Calls a script's function.
+    func call(_ function: Function, _ arguments: [Value]) throws -> Value
+    /// Writes to the script's standard output.
+    func write(_ text: String)
+    /// Whether somebody asked the script to stop.
+    var isInterrupted: Bool { get }
+    /// The directory that relative paths of the script begin at, and its arguments.
+    var environment: ScriptEnvironment { get }
+}
+
+/// A function of the host, declared beside its signature and its help text.
+package struct Builtin<Receiver>: Sendable {
+    package let signature: Signature
+    package let summary: String
+    let body: @Sendable (Receiver, Arguments) throws -> Value
+
+    package init(
+        _ signature: String, _ summary: String, body: @escaping @Sendable (Receiver, Arguments) throws -> Value
+    ) {
+        self.signature = Signature(signature)
+        self.summary = summary
+        self.body = body
+    }
+}
+
+/// A property of the host, declared beside its help text.
+package struct Property<Receiver>: Sendable {
+    package let name: String
+    package let summary: String
+    let get: @Sendable (Receiver) throws -> Value
+    let set: (@Sendable (Receiver, Value) throws -> Void)?
+
+    package init(
+        _ name: String, _ summary: String, set: (@Sendable (Receiver, Value) throws -> Void)? = nil,
+        get: @escaping @Sendable (Receiver) throws -> Value
+    ) {
+        self.name = name
+        self.summary = summary
+        self.get = get
+        self.set = set
+    }
+}
+
+/// The members of one type.
+package struct MemberTable<Receiver>: Sendable {
+    package let properties: [String: Property<Receiver>]
+    package let methods: [String: Builtin<Receiver>]
+
+    package init(properties: [Property<Receiver>] = [], methods: [Builtin<Receiver>] = []) {
+        self.properties = Dictionary(properties.map { ($0.name, $0) }) { $1 }
+        self.methods = Dictionary(methods.map { ($0.signature.name, $0) }) { $1 }
+    }
+
+    package var names: [String] { (Array(properties.keys) + Array(methods.keys)).sorted() }
+
+    /// A property's value, or a method bound to its receiver; nil if there is no such member.
+    package func get(_ name: String, of receiver: Receiver) throws -> Value? {
+        if let property = properties[name] { return try property.get(receiver) }
+        guard let method = methods[name] else { return nil }
+        return .function(Function(method.signature) { try method.body(receiver, $0) })
+    }
+
+    /// Sets a property; false if there is none that can be set.
+    package func set(_ name: String, to value: Value, of receiver: Receiver) throws -> Bool {
+        guard let set = properties[name]?.set else { return false }
+        try set(receiver, value)
+        return true
+    }
+}
+
+/// An object of the host that scripts hold by reference.
+package protocol HostObject: AnyObject {
+    /// What messages call it, with an article: `a guest`.
+    var typeName: String { get }
+    /// The object as `print` writes it.
+    var text: String { get }
+    /// The names of its members, for suggestions.
+    var memberNames: [String] { get }
+    /// A member; nil if there is none of the name.
+    func member(_ name: String) throws -> Value?
+    /// Sets a member; false if there is none that can be set.
+    func setMember(_ name: String, to value: Value) throws -> Bool
+    /// `object[key]`; nil if the object has no elements.
+    func element(_ key: Value) throws -> Value?
+    /// `object[key] = value`; false if elements cannot be set.
+    func setElement(_ key: Value, to value: Value) throws -> Bool
+}
+
+extension HostObject {
+    package var text: String { "<\(typeName.split(separator: " ", maxSplits: 1).last ?? "")>" }
+    package func setMember(_ name: String, to value: Value) throws -> Bool { false }
+    package func element(_ key: Value) throws -> Value? { nil }
+    package func setElement(_ key: Value, to value: Value) throws -> Bool { false }
+
+    /// Whether two references are to the same object.
+    package func isSame(as other: any HostObject) -> Bool { ObjectIdentifier(self) == ObjectIdentifier(other) }
+}
+
+/// A host object whose members stand in a table.
+package protocol TabledObject: HostObject {
+    static var members: MemberTable<Self> { get }
+}
+
+extension TabledObject {
+    package var memberNames: [String] { Self.members.names }
+    package func member(_ name: String) throws -> Value? { try Self.members.get(name, of: self) }
+    package func setMember(_ name: String, to value: Value) throws -> Bool {
+        try Self.members.set(name, to: value, of: self)
+    }
+}
+
+/// A named set of values that a script imports.
+package final class ModuleObject: HostObject {
+    let name: String
+    private let values: [String: Value]
+
+    package init(_ name: String, _ values: [String: Value]) {
+        self.name = name
+        self.values = values
+    }
+
+    package var typeName: String { "a module" }
+    package var text: String { "<module \(name)>" }
+    package var memberNames: [String] { values.keys.filter { !$0.hasPrefix("_") }.sorted() }
+    package func member(_ name: String) -> Value? { name.hasPrefix("_") ? nil : values[name] }
+}
+
+/// What a script finds around it.
+public struct ScriptEnvironment: Sendable {
+    /// The arguments after `--` on the command line.
+    public var arguments: [String]
+
+    /// An environment with arguments.
+    public init(arguments: [String] = []) { self.arguments = arguments }
+}

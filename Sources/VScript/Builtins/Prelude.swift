@@ -1,0 +1,78 @@
+import VScriptSyntax
+
+/// The functions that every script has.
+enum Prelude {
+    static let functions: [Builtin<Void>] = [
+        Builtin("print(values...)", "Writes values, with spaces between them, and ends the line.") { _, arguments in
+            arguments.context.write(arguments.rest(0).map(\.text).joined(separator: " ") + "\n")
+            return .nil
+        },
+        Builtin("emit(value)", "Writes a value as one line of JSON.") { _, arguments in
+            arguments.context.write(try (arguments.values[0] ?? .nil).json().text + "\n")
+            return .nil
+        },
+        Builtin("int(value)", "A number as an int: a float cut to its whole part, or a text's number.") {
+            _, arguments in
+            switch arguments.value(0) {
+            case .int(let number): return .int(number)
+            case .float(let number): return try NumberMembers.whole(number.rounded(.towardZero))
+            case .string(let text): return try integer(text)
+            case .bool(let value): return .int(value ? 1 : 0)
+            case _: throw arguments.wrongType(0, "a number or a string")
+            }
+        },
+        Builtin("float(value)", "A number as a float.") { _, arguments in
+            switch arguments.value(0) {
+            case .int(let number): return .float(Double(number))
+            case .float(let number): return .float(number)
+            case .string(let text):
+                guard let number = Double(text) else {
+                    throw HostFailure(.conversion, "`\(text)` is not a number", argument: 0)
+                }
+                return .float(number)
+            case _: throw arguments.wrongType(0, "a number or a string")
+            }
+        },
+        Builtin("string(value)", "A value as a text.") { _, arguments in .string((arguments.values[0] ?? .nil).text) },
+        Builtin("symbol(name)", "The symbol of a name.") { _, arguments in
+            let name = try arguments.string(0)
+            guard name.isIdentifier else { throw HostFailure(.conversion, "`\(name)` is not a name", argument: 0) }
+            return .symbol(name)
+        },
+        Builtin("bytes(value)", "The UTF-8 code of a string, or a list of numbers, as bytes.") { _, arguments in
+            guard case .list(let list) = arguments.value(0) else { return .bytes(try arguments.bytes(0)) }
+            return .bytes(
+                try list.items.map { item in
+                    guard case .int(let number) = item, let byte = UInt8(exactly: number) else {
+                        throw HostFailure(.outOfRange, "\(item.source()) is not a byte", argument: 0)
+                    }
+                    return byte
+                })
+        },
+        Builtin("type(value)", "The name of a value's type.") { _, arguments in
+            let name = (arguments.values[0] ?? .nil).typeName
+            return .string(name.split(separator: " ", maxSplits: 1).last.map(String.init) ?? name)
+        },
+        Builtin("min(values...)", "The least of its arguments.") { _, arguments in
+            try CollectionMembers.list.get("min", of: List(arguments.rest(0))) ?? .nil
+        },
+        Builtin("max(values...)", "The greatest of its arguments.") { _, arguments in
+            try CollectionMembers.list.get("max", of: List(arguments.rest(0))) ?? .nil
+        },
+    ]
+
+    /// The number a text holds, with an optional sign and a prefix of its radix.
+    private static func integer(_ source: String) throws(HostFailure) -> Value {
+        var digits = Substring(source.trimmed.filter { $0 != "_" })
+        let isNegative = digits.first == "-"
+        if isNegative || digits.first == "+" { digits.removeFirst() }
+        let radixes = ["0x": 16, "0b": 2, "0o": 8]
+        let radix = radixes[digits.prefix(2).lowercased()]
+        if radix != nil { digits.removeFirst(2) }
+        guard let first = digits.first, first != "-", first != "+", let number = Int128(digits, radix: radix ?? 10)
+        else {
+            throw HostFailure(.conversion, "`\(source)` is not a whole number", argument: 0)
+        }
+        return try Arithmetic.checked(isNegative ? -number : number, source)
+    }
+}

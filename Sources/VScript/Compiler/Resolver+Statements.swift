@@ -1,0 +1,321 @@
+import VScriptSyntax
+
+extension Resolver {
+    /// The code of a statement; nil if it has none of its own.
+    mutating func statement(_ statement: StatementSyntax) -> Node? {
+        switch statement {
+        case .binding(let binding): return self.binding(binding)
+        case .function: return nil
+        case .return(let syntax): return Node(syntax.span, .return(syntax.value.map { expression($0) }))
+        case .throw(let syntax): return Node(syntax.span, .throw(expression(syntax.value)))
+        case .break(let span):
+            checkLoop("break", span)
+            return Node(span, .break)
+        case .continue(let span):
+            checkLoop("continue", span)
+            return Node(span, .continue)
+        case .expect(let syntax): return expect(syntax)
+        case .for(let syntax): return forLoop(syntax)
+        case .while(let syntax):
+            let condition = expression(syntax.condition)
+            return Node(syntax.span, .whileLoop(condition, block(syntax.body, isLoop: true)))
+        case .import(let syntax): return importModule(syntax)
+        case .property(let syntax): return property(syntax)
+        case .declaration(let syntax): return declaration(syntax)
+        case .assignment(let syntax): return assignment(syntax)
+        case .expression(let syntax):
+            if case .assembly(let assembly) = syntax, let (kind, slot) = directDeclaration {
+                if !kind.takesAssembly {
+                    report(.misplacedDeclaration, "\(kind.article) holds no code", at: assembly.span.before)
+                }
+                return Node(syntax.span, .contents(declaration: slot, expression(syntax)))
+            }
+            return expression(syntax)
+        }
+    }
+
+    private mutating func binding(_ syntax: BindingSyntax) -> Node? {
+        let value = expression(syntax.value)
+        guard let name = syntax.name, let binding = scope.names[name.text] else { return nil }
+        binding.isReady = true
+        return Node(syntax.span, .define(binding.slot, value))
+    }
+
+    mutating func functionStatement(_ syntax: FunctionStatementSyntax) -> [Node] {
+        guard let name = syntax.name, let binding = scope.names[name.text] else { return [] }
+        let code = function(name: name.text, parameters: syntax.parameters, body: syntax.body, span: syntax.span)
+        return [Node(syntax.span, .define(binding.slot, Node(syntax.span, .function(code))))]
+    }
+
+    private mutating func checkLoop(_ word: String, _ span: SourceSpan) {
+        if !scope.isInLoop { report(.outsideLoop, "`\(word)` stands outside a loop", at: span) }
+    }
+
+    private mutating func expect(_ syntax: ExpectSyntax) -> Node {
+        isCapturing = true
+        let condition = expression(syntax.condition)
+        isCapturing = false
+        return Node(syntax.span, .expect(condition, message: syntax.message.map { expression($0) }))
+    }
+
+    private mutating func forLoop(_ syntax: ForSyntax) -> Node {
+        let sequence = expression(syntax.sequence)
+        let body = block(syntax.body, isLoop: true) { scope in
+            for name in syntax.variables { scope.declare(name.text, .loop, at: name.span, isReady: true) }
+        }
+        if syntax.variables.count == 2, syntax.variables[0].text == syntax.variables[1].text {
+            report(
+                .redeclaredName, "both variables are called `\(syntax.variables[0].text)`", at: syntax.variables[1].span
+            )
+        }
+        return Node(syntax.span, .forLoop(variables: syntax.variables.count, sequence, body))
+    }
+
+    private mutating func importModule(_ syntax: ImportSyntax) -> Node? {
+        guard let name = syntax.name, let binding = scope.names[name.text] else { return nil }
+        binding.isReady = true
+        if let path = syntax.path {
+            guard let text = path.plainText else {
+                report(.unknownModule, "the path of an import is a plain text", at: path.span)
+                return nil
+            }
+            return Node(syntax.span, .importModule(binding.slot, .path(text)))
+        }
+        let module = syntax.module.map(\.text).joined(separator: ".")
+        if !modules.contains(module), let first = syntax.module.first {
+            let guess = Suggestion.closest(to: module, in: modules)
+            report(
+                .unknownModule, "there is no module `\(module)`", at: first.span,
+                label: guess.map { "did you mean `\($0)`?" } ?? "",
+                notes: ["modules are \(modules.sorted().joined(separator: ", "))"],
+                fixes: guess.map { [.replace(first.span, with: $0)] } ?? [])
+        }
+        return Node(syntax.span, .importModule(binding.slot, .standard(module)))
+    }
+
+    // MARK: - Assignment
+
+    private mutating func assignment(_ syntax: AssignmentSyntax) -> Node? {
+        if case .name(let name) = syntax.target, find(name.text) == nil || isOwnProperty(name.text),
+            let (kind, _) = directDeclaration, kind.property(name.text) != nil, syntax.combining == nil
+        {
+            let gap = SourceSpan(name.span.file, name.span.end..<syntax.operatorSpan.end)
+            report(
+                .assignmentForProperty, "`\(name.text)` is a property of `\(kind.name)`", at: syntax.operatorSpan,
+                label: "a property is given with `:`",
+                fixes: [Diagnostic.Fix("replace with `:`", [Diagnostic.Edit(gap, ":")])])
+            return nil
+        }
+        let target = expression(syntax.target)
+        if case .name(let name) = syntax.target, case .binding(let binding, _) = find(name.text),
+            binding.kind != .variable
+        {
+            let fixes = binding.kind == .constant ? declareVariable(binding) : []
+            report(
+                .assignmentToConstant, "`\(name.text)` cannot change", at: name.span,
+                related: [Diagnostic.Label(binding.span, "it is \(Self.description(of: binding.kind))")], fixes: fixes)
+        } else if case .builtin(let name) = target.code {
+            report(.assignmentToConstant, "`\(name)` is built in and cannot change", at: target.span)
+        }
+        return Node(syntax.span, .assign(target, syntax.combining, syntax.operatorSpan, expression(syntax.value)))
+    }
+
+    private func isOwnProperty(_ name: String) -> Bool {
+        if case .member = find(name) { true } else { false }
+    }
+
+    private static func description(of kind: Scope.Binding.Kind) -> String {
+        kind == .constant ? "declared with `let`" : kind.rawValue
+    }
+
+    private func declareVariable(_ binding: Scope.Binding) -> [Diagnostic.Fix] {
+        let file = binding.span.file
+        let keyword = binding.span.start - 4
+        guard keyword >= 0, file.text(keyword..<binding.span.start) == "let " else { return [] }
+        return [
+            Diagnostic.Fix("declare it with `var`", [Diagnostic.Edit(SourceSpan(file, keyword..<keyword + 3), "var")])
+        ]
+    }
+
+    // MARK: - Declarations
+
+    private mutating func property(_ syntax: PropertySyntax) -> Node? {
+        let value = expression(syntax.value)
+        guard let name = syntax.name, let (kind, slot) = directDeclaration else { return nil }
+        guard let property = kind.property(name.text) else {
+            return Node(syntax.span, .property(declaration: slot, name: name.text, value))
+        }
+        if let refusal = property.refusal, kind.refusal == nil {
+            report(
+                .notImplemented, "`\(name.text)` of a `\(kind.name)` is not implemented", at: syntax.span,
+                notes: [refusal])
+        }
+        if case .literal(let literal) = value.code, !property.type.accepts(literal.value) {
+            diagnostics.append(property.refuse(literal.value, at: value.span))
+        }
+        return Node(syntax.span, .property(declaration: slot, name: name.text, value))
+    }
+
+    private mutating func declaration(_ syntax: DeclarationSyntax) -> Node? {
+        guard let name = syntax.kind else { return nil }
+        guard let kind = schema.kinds[name.text] else {
+            unknownKind(name, syntax)
+            return nil
+        }
+        let direct = directDeclaration
+        checkPlace(kind, syntax, direct: direct?.kind)
+        if kind.refusal != nil { refuse(kind, syntax) }
+        let parent = syntax.parent.map { expression($0) }
+        let label = self.label(kind, syntax)
+        let (body, labels) = declarationBody(kind, syntax)
+        if case .name(let name, _) = label { scope.names[name]?.isReady = true }
+        return Node(
+            syntax.span,
+            .declaration(
+                DeclarationCode(
+                    kind: kind, label: label, parent: parent, enclosing: direct?.slot, body: body, labels: labels,
+                    header: syntax.header)))
+    }
+
+    private mutating func declarationBody(
+        _ kind: KindSchema, _ syntax: DeclarationSyntax
+    ) -> (Block, labels: [(name: String, slot: Int)]) {
+        guard let body = syntax.body else { return (Block(slots: 1, statements: []), []) }
+        checkProperties(kind, syntax, body)
+        var inner: Scope?
+        let code = block(body, kind: .declaration(kind)) { scope in
+            scope.declare("self", .predefined, at: syntax.header, isReady: true)
+            inner = scope
+        }
+        let labels = inner?.names.filter { $0.value.kind == .label } ?? [:]
+        return (code, labels.map { ($0.key, $0.value.slot) })
+    }
+
+    private mutating func unknownKind(_ name: NameSyntax, _ syntax: DeclarationSyntax) {
+        if case .string(let text) = syntax.label, syntax.body == nil, find(name.text) != nil {
+            let gap = SourceSpan(name.span.file, name.span.end..<text.span.start)
+            return report(
+                .unknownKind, "`\(name.text)` is called with parentheses", at: syntax.span,
+                fixes: [
+                    Diagnostic.Fix(
+                        "write `\(name.text)(…)`", [Diagnostic.Edit(gap, "("), Diagnostic.Edit(text.span.after, ")")])
+                ])
+        }
+        let guess = Suggestion.closest(to: name.text, in: schema.kinds.keys.sorted())
+        report(
+            .unknownKind, "there is no kind `\(name.text)`", at: name.span,
+            label: guess.map { "did you mean `\($0)`?" } ?? "",
+            notes: guess == nil ? ["kinds are \(schema.kinds.keys.sorted().joined(separator: ", "))"] : [],
+            fixes: guess.map { [.replace(name.span, with: $0)] } ?? [])
+    }
+
+    private mutating func checkPlace(_ kind: KindSchema, _ syntax: DeclarationSyntax, direct: KindSchema?) {
+        if !kind.inside.isEmpty, !kind.inside.contains(direct?.name ?? "") {
+            report(
+                .misplacedDeclaration,
+                "a `\(kind.name)` stands in the body of a `\(kind.inside.joined(separator: "` or `"))`",
+                at: syntax.header)
+        } else if kind.inside.isEmpty, let direct, !kind.on.contains(direct.name) {
+            report(.misplacedDeclaration, "a `\(kind.name)` does not stand in a `\(direct.name)`", at: syntax.header)
+        }
+        if let parent = syntax.parent, kind.on.isEmpty {
+            report(.misplacedDeclaration, "a `\(kind.name)` is not declared on anything", at: parent.span)
+        }
+    }
+
+    private mutating func label(_ kind: KindSchema, _ syntax: DeclarationSyntax) -> DeclarationCode.Label {
+        switch (kind.label, syntax.label) {
+        case (.optionalName, nil): return .none
+        case (.optionalName, .name(let name)):
+            return scope.names[name.text].map { .name(name.text, slot: $0.slot) } ?? .none
+        case (.number(let range), .number(let number)):
+            let node = expression(.number(number))
+            if case .literal(.int(let value)) = node.code, range.contains(value) { return .value(node) }
+            report(
+                .misplacedDeclaration, "the number of a `\(kind.name)` is in \(range.lowerBound)...\(range.upperBound)",
+                at: number.span)
+            return .value(node)
+        case (.string, .string(let text)): return .value(expression(.string(text)))
+        case (.optionalName, _):
+            report(.misplacedDeclaration, "a `\(kind.name)` is called by a name", at: syntax.header)
+        case (.number, _):
+            report(.misplacedDeclaration, "a `\(kind.name)` is called by a number", at: syntax.header)
+        case (.string, _): report(.misplacedDeclaration, "a `\(kind.name)` is called by a text", at: syntax.header)
+        }
+        return .none
+    }
+
+    private mutating func refuse(_ kind: KindSchema, _ syntax: DeclarationSyntax) {
+        let properties: [PropertySyntax] = (syntax.body?.statements ?? []).compactMap {
+            if case .property(let property) = $0 { property } else { nil }
+        }
+        let technique = properties.first { $0.name?.text == "technique" }
+        if let technique, case .symbol(let symbol) = technique.value, let property = kind.property("technique"),
+            property.type.accepts(.symbol(symbol.name))
+        {
+            return report(
+                .notImplemented, "the technique `.\(symbol.name)` is not implemented", at: symbol.span,
+                notes: kind.refusal.map { [$0] } ?? [])
+        }
+        report(
+            .notImplemented, "`\(kind.name)` is not implemented", at: syntax.header,
+            notes: kind.refusal.map { [$0] } ?? [])
+    }
+
+    private mutating func checkProperties(_ kind: KindSchema, _ syntax: DeclarationSyntax, _ body: BlockSyntax) {
+        var given: [String: SourceSpan] = [:]
+        for case .property(let property) in body.statements {
+            guard let name = property.name else { continue }
+            if kind.property(name.text) == nil {
+                let names = kind.properties.map(\.name).sorted()
+                let guess = Suggestion.closest(to: name.text, in: names)
+                report(
+                    .unknownProperty, "\(kind.article) has no property `\(name.text)`", at: name.span,
+                    label: guess.map { "did you mean `\($0)`?" } ?? "",
+                    related: [
+                        Diagnostic.Label(
+                            syntax.kind?.span ?? syntax.header,
+                            "properties of `\(kind.name)`: \(names.joined(separator: ", "))")
+                    ], fixes: guess.map { [.replace(name.span, with: $0)] } ?? [])
+                if let guess { given[guess] = given[guess] ?? name.span }
+            } else if let first = given[name.text] {
+                report(
+                    .repeatedProperty, "`\(name.text)` is given twice", at: name.span,
+                    related: [Diagnostic.Label(first, "first given here")])
+            } else {
+                given[name.text] = name.span
+            }
+        }
+        // A value assigned by mistake is reported as that, not as missing.
+        for case .assignment(let assignment) in body.statements {
+            if case .name(let name) = assignment.target { given[name.text] = given[name.text] ?? name.span }
+        }
+        guard kind.refusal == nil else { return }
+        for property in kind.properties where property.isRequired && given[property.name] == nil {
+            report(
+                .missingProperty, "\(kind.article) needs `\(property.name)`", at: syntax.header,
+                label: "\(property.name): \(property.type.description)")
+        }
+    }
+}
+
+extension PropertySchema {
+    /// The report about a value that the property does not take.
+    func refuse(_ value: Value, at span: SourceSpan) -> Diagnostic {
+        let guess = type.suggestion(for: value)
+        var found = value.typeName
+        switch value {
+        case .symbol, .int: found = "`\(value.text)`"
+        case .nil, .bool, .float, .duration, .string, .bytes, .range, .regex, .list, .map, .function, .object: break
+        }
+        return Diagnostic(
+            ScriptCode.wrongType, "`\(name)` takes \(type.description), not \(found)", at: span,
+            label: guess.map { "did you mean `.\($0)`?" } ?? missingUnit(of: value) ?? "",
+            fixes: guess.map { [.replace(span, with: ".\($0)")] } ?? [])
+    }
+
+    private func missingUnit(of value: Value) -> String? {
+        guard case .int(let number) = value, case .duration = type else { return nil }
+        return "write `\(number) s`, `\(number) ms` or another unit"
+    }
+}

@@ -1,0 +1,263 @@
+import VScriptSyntax
+
+/// Binds every name of a script before anything runs, checks declarations against the schema, and makes the
+/// code that the evaluator walks.
+///
+/// A name is sought in the lexical scopes, then among the members of the enclosing declarations (innermost
+/// first), then among imports, then in the prelude. There are no implicit globals.
+struct Resolver {
+    let schema: Schema
+    /// Names that every script has.
+    let prelude: Set<String>
+    let modules: Set<String>
+    var diagnostics: [Diagnostic] = []
+    var scope: Scope
+    let stack = StackGuard()
+    /// While the condition of an `expect` is made: its values are captured.
+    var isCapturing = false
+
+    /// The code of a script and the slots of its top-level names.
+    struct Result {
+        let body: Block
+        let names: [String: Int]
+        let diagnostics: [Diagnostic]
+    }
+
+    static func resolve(_ program: ProgramSyntax, schema: Schema, prelude: Set<String>, modules: Set<String>) -> Result
+    {
+        var resolver = Resolver(schema: schema, prelude: prelude, modules: modules, scope: Scope(.block, in: nil))
+        let body = resolver.statements(program.statements)
+        let names = resolver.scope.names.filter { $0.value.kind != .module }.mapValues(\.slot)
+        return Result(body: body, names: names, diagnostics: resolver.diagnostics)
+    }
+
+    private init(schema: Schema, prelude: Set<String>, modules: Set<String>, scope: Scope) {
+        self.schema = schema
+        self.prelude = prelude
+        self.modules = modules
+        self.scope = scope
+    }
+
+    mutating func report(
+        _ code: ScriptCode, _ message: String, at span: SourceSpan, label: String = "",
+        related: [Diagnostic.Label] = [], notes: [String] = [], fixes: [Diagnostic.Fix] = []
+    ) {
+        diagnostics.append(
+            Diagnostic(code, message, at: span, label: label, related: related, notes: notes, fixes: fixes))
+    }
+
+    /// Says once that the thread's stack is too small for the script's nesting.
+    mutating func tooDeep(_ span: SourceSpan) {
+        guard !diagnostics.contains(where: { $0.code == SyntaxCode.nestedTooDeeply.id }) else { return }
+        diagnostics.append(
+            Diagnostic(SyntaxCode.nestedTooDeeply, "this is nested too deeply for the thread's stack", at: span))
+    }
+
+    // MARK: - Scopes
+
+    /// Makes the statements of a new scope.
+    mutating func block(
+        _ syntax: BlockSyntax, kind: Scope.Kind = .block, isLoop: Bool = false, declare: (Scope) -> Void = { _ in }
+    ) -> Block {
+        let inner = Scope(kind, in: scope)
+        if case .block = kind { inner.isInLoop = isLoop || scope.isInLoop }
+        declare(inner)
+        let (outer, wasCapturing) = (scope, isCapturing)
+        (scope, isCapturing) = (inner, false)
+        let result = statements(syntax.statements)
+        (scope, isCapturing) = (outer, wasCapturing)
+        return result
+    }
+
+    /// Makes statements in the current scope, whose names are all declared first.
+    mutating func statements(_ statements: [StatementSyntax]) -> Block {
+        for statement in statements { hoist(statement) }
+        var functions: [Node] = []
+        var others: [Node] = []
+        for statement in statements {
+            if case .function(let function) = statement {
+                functions += functionStatement(function)
+            } else if let node = self.statement(statement) {
+                others.append(node)
+            }
+        }
+        // Functions exist from the start of their block, so that they can call each other.
+        return Block(slots: scope.slots, statements: functions + others)
+    }
+
+    private mutating func hoist(_ statement: StatementSyntax) {
+        switch statement {
+        case .binding(let binding):
+            declare(binding.name, binding.isVariable ? .variable : .constant, isReady: false)
+        case .function(let function): declare(function.name, .function, isReady: true)
+        case .import(let statement): declare(statement.name, .module, isReady: false)
+        case .declaration(let declaration):
+            if case .name(let name) = declaration.label { declare(name, .declaration, isReady: false) }
+        case .expression(.assembly(let assembly)):
+            guard case .declaration = scope.kind else { return }
+            for label in AssemblyLabels.find(in: assembly) { declare(label, .label, isReady: true) }
+        case .return, .throw, .break, .continue, .expect, .for, .while, .property, .assignment, .expression: break
+        }
+    }
+
+    private mutating func declare(_ name: NameSyntax?, _ kind: Scope.Binding.Kind, isReady: Bool) {
+        guard let name else { return }
+        if name.text == "event" || name.text == "self" {
+            return report(.redeclaredName, "`\(name.text)` is predefined", at: name.span)
+        }
+        guard scope.declare(name.text, kind, at: name.span, isReady: isReady) == nil, let first = scope.names[name.text]
+        else {
+            return
+        }
+        report(
+            .redeclaredName, "`\(name.text)` is declared twice", at: name.span,
+            related: [Diagnostic.Label(first.span, "first declared here")])
+    }
+
+    // MARK: - Names
+
+    /// A name that was found.
+    enum Found {
+        case binding(Scope.Binding, Slot)
+        case member(Slot)
+        case builtin
+    }
+
+    func find(_ name: String) -> Found? {
+        var imported: Found?
+        var member: Found?
+        var hops = 0
+        var current: Scope? = scope
+        while let scope = current {
+            if let binding = scope.names[name] {
+                let found = Found.binding(binding, Slot(hops: hops, index: binding.slot))
+                if binding.kind != .module { return found }
+                imported = imported ?? found
+            }
+            if member == nil, case .declaration(let kind) = scope.kind, kind.memberNames.contains(name) {
+                member = .member(Slot(hops: hops, index: 0))
+            }
+            if scope.hasEnvironment { hops += 1 }
+            current = scope.parent
+        }
+        return member ?? imported ?? (prelude.contains(name) ? .builtin : nil)
+    }
+
+    /// Whether a binding's value may be used here without its code having been passed.
+    private func isDeferred(_ binding: Scope.Binding) -> Bool {
+        var current: Scope? = scope
+        while let scope = current {
+            if scope.names.values.contains(where: { $0 === binding }) { return false }
+            if scope.isCallBoundary { return true }
+            current = scope.parent
+        }
+        return true
+    }
+
+    mutating func name(_ name: NameSyntax) -> Node {
+        switch find(name.text) {
+        case .binding(let binding, let slot):
+            if !binding.isReady, !isDeferred(binding) {
+                report(
+                    .usedBeforeDeclaration, "`\(name.text)` is used before it has a value", at: name.span,
+                    related: [Diagnostic.Label(binding.span, "declared here")])
+            }
+            return Node(name.span, .variable(slot, name: name.text))
+        case .member(let slot): return Node(name.span, .ownMember(slot, name: name.text))
+        case .builtin: return Node(name.span, .builtin(name.text))
+        case nil:
+            unknown(name)
+            return Node(name.span, .literal(.nil))
+        }
+    }
+
+    private mutating func unknown(_ name: NameSyntax) {
+        if name.text == "event" || name.text == "self" {
+            let place = name.text == "event" ? "`on … { }`" : "a declaration"
+            return report(.outsideHandler, "`\(name.text)` is there only inside \(place)", at: name.span)
+        }
+        if let meant = Self.foreignNames[name.text] {
+            return report(
+                .unknownName, "there is no `\(name.text)`", at: name.span, label: "write `\(meant)`",
+                fixes: [.replace(name.span, with: meant)])
+        }
+        let guess = Suggestion.closest(to: name.text, in: visibleNames)
+        report(
+            .unknownName, "there is no `\(name.text)` here", at: name.span,
+            label: guess.map { "did you mean `\($0)`?" } ?? "",
+            notes: modules.contains(name.text) ? ["`import \(name.text)` makes the module known"] : [],
+            fixes: guess.map { [.replace(name.span, with: $0)] } ?? [])
+    }
+
+    /// What other languages call values of this one.
+    private static let foreignNames = [
+        "null": "nil", "None": "nil", "undefined": "nil", "True": "true", "False": "false", "printf": "print",
+        "println": "print", "puts": "print", "echo": "print",
+    ]
+
+    private var visibleNames: [String] {
+        var names = Array(prelude)
+        var current: Scope? = scope
+        while let scope = current {
+            names += scope.names.keys
+            if case .declaration(let kind) = scope.kind { names += kind.memberNames }
+            current = scope.parent
+        }
+        return names.sorted()
+    }
+
+    /// The declaration in whose body the current statements stand directly, and where its object is.
+    var directDeclaration: (kind: KindSchema, slot: Slot)? {
+        guard case .declaration(let kind) = scope.kind else { return nil }
+        return (kind, Slot(hops: 0, index: 0))
+    }
+
+    /// Where the event of the enclosing handler is.
+    var eventSlot: Slot? {
+        guard case .binding(let binding, let slot) = find("event"), binding.kind == .predefined else { return nil }
+        return slot
+    }
+}
+
+/// The labels in an `asm` block, which are names in the declaration around it.
+enum AssemblyLabels {
+    private static func endsLine(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "\n") || byte == UInt8(ascii: ";") }
+
+    /// The labels in assembler text.
+    static func names(in source: String) -> Set<String> {
+        Set(names(in: source, atLineStart: true).map(\.name))
+    }
+
+    /// Names before a colon at the start of a statement, with their offsets.
+    private static func names(in source: String, atLineStart: Bool) -> [(name: String, offset: Int)] {
+        var found: [(name: String, offset: Int)] = []
+        var start = 0
+        for line in source.utf8.split(omittingEmptySubsequences: false, whereSeparator: endsLine) {
+            if atLineStart || start > 0 {
+                let blanks = line.prefix { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }.count
+                let name = line.dropFirst(blanks).prefix { $0 != UInt8(ascii: ":") }
+                if name.count < line.count - blanks, let text = String(name), text.isIdentifier {
+                    found.append((text, start + blanks))
+                }
+            }
+            start += line.count + 1
+        }
+        return found
+    }
+
+    /// The labels in an `asm` block with their places.
+    static func find(in assembly: AssemblySyntax) -> [NameSyntax] {
+        var labels: [NameSyntax] = []
+        var atLineStart = true
+        for segment in assembly.segments {
+            if case .text(let span) = segment {
+                labels += names(in: span.text, atLineStart: atLineStart).map { name, offset in
+                    let first = span.start + offset
+                    return NameSyntax(name, at: SourceSpan(span.file, first..<first + name.utf8.count))
+                }
+            }
+            atLineStart = false
+        }
+        return labels
+    }
+}

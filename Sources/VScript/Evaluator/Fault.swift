@@ -1,0 +1,78 @@
+import VScriptSyntax
+
+/// An error on its way through a script.
+struct Fault {
+    var diagnostic: Diagnostic
+    /// What `catch` is given; made from the diagnostic if the script did not throw it.
+    var value: Value?
+    var isCatchable: Bool
+    /// The calls it came through, innermost first.
+    var trace: [(function: String, call: SourceSpan)] = []
+
+    init(_ diagnostic: Diagnostic, value: Value? = nil, isCatchable: Bool = true) {
+        self.diagnostic = diagnostic
+        self.value = value
+        self.isCatchable = isCatchable
+    }
+
+    /// A host's failure, with the place where the script asked for it.
+    init(_ failure: HostFailure, at span: SourceSpan, operator operatorSpan: SourceSpan? = nil) {
+        let fixes = failure.operatorFix.flatMap { text in
+            operatorSpan.map { span in
+                [
+                    Diagnostic.Fix(
+                        "keep the lowest 64 bits with `\(text)`", [Diagnostic.Edit(span, text)], isSafe: false)
+                ]
+            }
+        }
+        diagnostic = Diagnostic(failure.code, failure.message, at: span, notes: failure.notes, fixes: fixes ?? [])
+        isCatchable = failure.code.isCatchable
+    }
+
+    /// How many calls a report names.
+    private static let traceLimit = 8
+
+    /// The report, with the calls that led to it.
+    var report: Diagnostic {
+        var report = diagnostic
+        for frame in trace.prefix(Self.traceLimit) {
+            let place = frame.call.startPosition
+            report.notes.append(
+                "in \(frame.function.isEmpty ? "a function" : "`\(frame.function)`"), called at "
+                    + "\(frame.call.file.name):\(place.line):\(place.column)")
+        }
+        if trace.count > Self.traceLimit { report.notes.append("and \(trace.count - Self.traceLimit) further calls") }
+        return report
+    }
+
+    /// What `catch` binds: `[message:, code:, at:, trace:]`, or the value that was thrown if it is no text.
+    var caught: Value {
+        if let value { return value }
+        let place = diagnostic.span?.startPosition
+        return .named([
+            "message": .string(diagnostic.message), "code": .string(diagnostic.code),
+            "at": place.map { .string("\(diagnostic.span?.file.name ?? ""):\($0.line):\($0.column)") } ?? .nil,
+            "trace": .items(trace.map { .string($0.function) }),
+        ])
+    }
+}
+
+/// What ends the evaluation of an expression early.
+///
+/// `@unchecked`: an interruption holds values of its session and is caught before control leaves it.
+enum Interruption: Error, @unchecked Sendable {
+    case fault(Fault)
+    case breakLoop, continueLoop
+    case returned(Value)
+}
+
+/// The variables of one block, function or handler while it runs.
+final class Environment {
+    var slots: [Value?]
+    let parent: Environment?
+
+    init(_ count: Int, in parent: Environment?) {
+        slots = [Value?](repeating: nil, count: count)
+        self.parent = parent
+    }
+}

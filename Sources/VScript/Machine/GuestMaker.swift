@@ -1,0 +1,122 @@
+import VScriptSyntax
+import VirtualMachine
+
+/// Makes guests of declarations, and keeps an eye on all that a session has made.
+final class GuestMaker: DeclarationMaker {
+    private var guests: [GuestObject] = []
+    private var memory: UInt64 = 0
+
+    func make(_ declaration: Declaration, in session: Session) throws -> Value {
+        guard declaration.kind.name == "guest" else {
+            throw HostFailure(
+                .notImplemented, "`\(declaration.kind.name)` is not implemented",
+                notes: declaration.kind.refusal.map { [$0] } ?? [])
+        }
+        if let count = declaration.integer("cpus"), count > 1 {
+            throw located(
+                .notImplemented, "a guest with \(count) processors is not implemented: it has one", declaration, "cpus")
+        }
+        let name = declaration.label.isNil ? "guest" : declaration.label.text
+        var configuration = GuestConfiguration(name: name, boot: try boot(declaration))
+        if let size = declaration.integer("memory") {
+            guard let bytes = UInt64(exactly: size) else {
+                throw located(.bootFailure, "the memory is too large", declaration, "memory")
+            }
+            configuration.memory = bytes
+        }
+        configuration.seed = UInt64(truncatingIfNeeded: declaration.integer("seed") ?? 0)
+        let (total, overflow) = memory.addingReportingOverflow(configuration.memory)
+        guard !overflow, total <= session.limits.guestMemory else {
+            throw located(
+                .guestMemoryLimit, "the guests need more than \(session.limits.guestMemory) bytes of memory",
+                declaration, "memory",
+                notes: ["the limit is `Limits.guestMemory`"])
+        }
+        let guest: Guest
+        do throws(GuestError) {
+            guest = try Guest(configuration)
+        } catch {
+            throw located(.bootFailure, error.description, declaration, "boot")
+        }
+        memory = total
+        let object = GuestObject(guest, name: name, session: session)
+        guests.append(object)
+        for handler in declaration.handlers {
+            do {
+                try object.install(handler)
+            } catch let failure as HostFailure {
+                throw Interruption.fault(Fault(failure, at: handler.span))
+            }
+        }
+        return .object(object)
+    }
+
+    private func boot(_ declaration: Declaration) throws -> BootSource {
+        let rings = declaration.children.filter { $0.kind.name == "ring" }
+        if let image = declaration.object("boot") as? BootObject {
+            if let ring = rings.first {
+                throw Interruption.fault(
+                    Fault(
+                        Diagnostic(
+                            ScriptCode.misplacedDeclaration, "a guest that boots a kernel has no code of its own",
+                            at: ring.header,
+                            related: [
+                                Diagnostic.Label(
+                                    declaration.span(of: "boot"), "rings belong to `.real`, `.protected` and `.long`")
+                            ])))
+            }
+            return image.source
+        }
+        guard let symbol = declaration.symbol("boot"), let environment = PreparedLayout.Environment(rawValue: symbol)
+        else {
+            throw located(.missingProperty, "a guest needs `boot`", declaration, "boot")
+        }
+        return BootSource(.prepared(try RingAssembler(environment).prepare(rings)))
+    }
+
+    /// A failure whose place is that of a property.
+    private func located(
+        _ code: ScriptCode, _ message: String, _ declaration: Declaration, _ property: String, notes: [String] = []
+    ) -> Interruption {
+        .fault(Fault(HostFailure(code, message, notes: notes), at: declaration.span(of: property)))
+    }
+
+    // MARK: - What became of the guests
+
+    var notes: [String] {
+        guard let guest = guests.last(where: { $0.lastStop != nil }), let stop = guest.lastStop else { return [] }
+        let tail = guest.guest.console.tail(5).trimmed
+        return ["\(guest.name) stopped: \(stop.summary)"] + (tail.isEmpty ? [] : ["its console ends with:\n\(tail)"])
+    }
+
+    var unnoticedFailure: Diagnostic? {
+        for guest in guests {
+            guard let stop = guest.lastStop, stop.stop.reason == .crashed, !stop.isNoticed else { continue }
+            return Diagnostic(
+                ScriptCode.guestCrashed, "the guest `\(guest.name)` crashed", at: stop.span, label: stop.stop.detail,
+                notes: stop.registers + ["a script that looks at the stop's `reason` or `faults` goes on"])
+        }
+        return nil
+    }
+
+    func close() {
+        for guest in guests { guest.close() }
+    }
+}
+
+/// What a guest boots from, made by a module such as `linux`.
+final class BootObject: TabledObject {
+    let source: BootSource
+    private let name: String
+
+    init(_ source: BootSource, name: String) {
+        self.source = source
+        self.name = name
+    }
+
+    var typeName: String { "a boot image" }
+    var text: String { "<boot image \(name)>" }
+    static let members = MemberTable<BootObject>(properties: [
+        Property("name", "The file it was made from.") { .string($0.name) }
+    ])
+}

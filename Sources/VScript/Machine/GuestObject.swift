@@ -1,0 +1,260 @@
+import VScriptSyntax
+import VirtualMachine
+
+/// A guest as scripts hold it.
+final class GuestObject: TabledObject, EventSource {
+    let guest: Guest
+    let name: String
+    private unowned let session: Session
+    /// Handlers that are installed.
+    private var handlers: [ObjectIdentifier: (handler: Handler, id: HandlerID)] = [:]
+    /// What a handler threw; the run ends with it.
+    private var handlerError: (any Error)?
+    private(set) var isRunning = false
+    private(set) var lastStop: StopObject?
+    /// What was typed last and may come back as its echo.
+    var typed = Echo()
+
+    init(_ guest: Guest, name: String, session: Session) {
+        self.guest = guest
+        self.name = name
+        self.session = session
+    }
+
+    var typeName: String { "a guest" }
+    var text: String { "<guest \(name)>" }
+    var memberNames: [String] { Self.members.names + Schema.guest.events.map(\.name) }
+
+    func member(_ name: String) throws -> Value? {
+        if let found = try Self.members.get(name, of: self) { return found }
+        return Schema.guest.events.first { $0.name == name }.map { .function(EventPattern.maker($0, of: self)) }
+    }
+
+    // MARK: - Running
+
+    /// Runs something that ends in a stop; scripts' handlers can fail meanwhile.
+    func running<Result>(_ arguments: Arguments, _ body: (@escaping () -> Bool) -> Result) throws -> Result {
+        try checkIdle()
+        isRunning = true
+        handlerError = nil
+        let context = arguments.context
+        let result = body { [unowned self] in !context.isInterrupted && handlerError == nil }
+        isRunning = false
+        if let error = handlerError {
+            handlerError = nil
+            throw error
+        }
+        if context.isInterrupted { throw HostFailure(.fuelLimit, "the script was interrupted") }
+        return result
+    }
+
+    func checkIdle() throws(HostFailure) {
+        guard !isRunning else {
+            throw HostFailure(
+                .wrongOperand, "the guest is running: its handlers cannot run or reset it",
+                notes: ["`event.stop()` ends the run after the handler"])
+        }
+    }
+
+    /// Keeps a stop as the guest's last.
+    func stopped(_ stop: Stop, at span: SourceSpan) -> StopObject {
+        let object = StopObject(stop, guest: self, span: span)
+        lastStop = object
+        return object
+    }
+
+    /// A run's limits, from the parameters of the method that begins it.
+    static func limits(
+        _ arguments: Arguments, within: Int, instructions: Int?
+    ) throws(HostFailure) -> RunLimits {
+        var limits = RunLimits()
+        if let time = try arguments.optionalDuration(within) {
+            guard time >= 0 else { throw HostFailure(.outOfRange, "the time is negative", argument: within) }
+            limits.time = UInt64(time)
+        }
+        if let instructions, let count = try arguments.optionalInteger(instructions, in: 0...Int128(UInt64.max)) {
+            limits.instructions = UInt64(count)
+        }
+        return limits
+    }
+
+    /// Ends a run after so much time of the host.
+    static func deadline(
+        _ arguments: Arguments, wall: Int, _ checkpoint: @escaping () -> Bool
+    ) throws(HostFailure) -> () -> Bool {
+        guard let time = try arguments.optionalDuration(wall) else { return checkpoint }
+        let end = ContinuousClock.now + .nanoseconds(time)
+        return { checkpoint() && ContinuousClock.now < end }
+    }
+
+    static let members = MemberTable<GuestObject>(
+        properties: [
+            Property("name", "What it was declared as.") { .string($0.name) },
+            Property("cpu", "Its processor.") { .object(CPUObject($0)) },
+            Property("cpus", "Its processors.") { .items([.object(CPUObject($0))]) },
+            Property("mem", "Its memory, by physical address.") { .object(MemoryObject($0, isVirtual: false)) },
+            Property("console", "Its serial port.") { .object(ConsoleObject($0)) },
+            Property("transitions", "Its changes of privilege level.") { .object(TransitionsObject($0)) },
+            Property("time", "Guest time since it was made.") { .time($0.guest.time) },
+            Property("instructions", "How many instructions it has executed.") { .integer($0.guest.instructions) },
+            Property("digest", "A fingerprint of everything the guest can see.") { .integer($0.guest.digest) },
+            Property("symbols", "Names of addresses.") { guest in
+                let map = Map()
+                for (name, address) in guest.guest.symbols.sorted(by: { $0.value < $1.value }) {
+                    map.set(.string(name), .integer(address))
+                }
+                return .map(map)
+            },
+            Property("resets", "How often the guest has reset the machine.") { .integer($0.guest.resets) },
+        ],
+        methods: [
+            Builtin("run(until?, within?, instructions?, wall?)", "Runs until an event, a limit or the guest's end.") {
+                guest, arguments in
+                let until = try guest.filter(arguments.value(0), arguments)
+                let limits = try limits(arguments, within: 1, instructions: 2)
+                let stop = try guest.running(arguments) { checkpoint in
+                    Result { try deadline(arguments, wall: 3, checkpoint) }.map { checkpoint in
+                        guest.guest.run(until: until, limits: limits, checkpoint: checkpoint)
+                    }
+                }.get()
+                return .object(guest.stopped(stop, at: arguments.span))
+            },
+            Builtin("step(count?)", "Executes instructions, one if not told how many.") { guest, arguments in
+                let count = try arguments.optionalInteger(0, in: 1...Int128(UInt64.max)) ?? 1
+                let stop = try guest.running(arguments) { checkpoint in
+                    guest.guest.run(limits: RunLimits(instructions: UInt64(count)), checkpoint: checkpoint)
+                }
+                return .object(guest.stopped(stop, at: arguments.span))
+            },
+            Builtin("reset()", "Resets the machine as its reset line would.") { guest, _ in
+                try guest.checkIdle()
+                guest.guest.reset()
+                return .nil
+            },
+        ])
+
+    // MARK: - Events
+
+    func install(_ handler: Handler) throws {
+        let filter = try EventFilters.filter(handler.filter)
+        let key = ObjectIdentifier(handler)
+        let id = guest.on(filter) { [unowned self, unowned handler] event in
+            guard handlerError == nil else { return .proceed }
+            let object = EventObject(event, guest: self, handler: handler)
+            do {
+                try handler(object)
+            } catch {
+                handlerError = error
+                guest.requestStop("a handler failed")
+            }
+            return object.verdict
+        }
+        handlers[key] = (handler, id)
+        handler.remove = { [weak self] in
+            guard let self, let entry = handlers.removeValue(forKey: key) else { return }
+            guest.off(entry.id)
+        }
+    }
+
+    /// What `run(until:)` is given: an event, or the function that makes one.
+    private func filter(_ value: Value?, _ arguments: Arguments) throws -> VirtualMachine.EventFilter? {
+        guard var value else { return nil }
+        if case .function(let function) = value { value = try arguments.context.call(function, []) }
+        guard case .object(let object) = value, let pattern = object as? EventPattern else {
+            throw arguments.wrongType(0, "an event such as `guest.exception(.GP)`")
+        }
+        guard pattern.source == nil || pattern.source === self else {
+            throw HostFailure(.wrongType, "the event is another guest's", argument: 0)
+        }
+        return try EventFilters.filter(pattern)
+    }
+
+    /// Lets go of the handlers, which hold on to the script's variables.
+    func close() {
+        for entry in handlers.values { guest.off(entry.id) }
+        handlers = [:]
+        guest.console.onOutput = nil
+    }
+}
+
+/// Turns a script's event into what the engine filters by.
+enum EventFilters {
+    static func filter(_ pattern: EventPattern) throws(HostFailure) -> VirtualMachine.EventFilter {
+        let name = pattern.event.name
+        guard !Schema.guest.missingEvents.contains(name), let kind = GuestEvent.Kind(rawValue: name) else {
+            throw HostFailure(.notImplemented, "the event `\(name)` is not implemented")
+        }
+        switch kind {
+        case .transition:
+            return .transition(from: try level(pattern["from"]), to: try level(pattern["to"]))
+        case .exception: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["vector"], vector: true))
+        case .interrupt: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["vector"]))
+        case .syscall, .hypercall: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["nr"]))
+        case .io: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["ports"]))
+        case .msr: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["index"]))
+        case .cr: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["number"]))
+        case .exec:
+            guard let range = try numbers(pattern["address"], of: pattern.source as? GuestObject) else {
+                throw HostFailure(.wrongArguments, "`exec` needs an address")
+            }
+            return .exec(range.lowerBound)
+        case .halt, .cpuid, .console, .reset: return VirtualMachine.EventFilter(kind)
+        }
+    }
+
+    private static func level(_ value: Value?) throws(HostFailure) -> Level? {
+        switch value {
+        case nil, .nil: return nil
+        case .int(let ring):
+            guard let level = Int(exactly: ring).flatMap(Level.init(rawValue:)), level != .root else {
+                throw HostFailure(.outOfRange, "there is no ring \(ring)")
+            }
+            return level
+        case .symbol("root"): return .root
+        case .some(let other):
+            throw HostFailure(.wrongType, "a level is a ring's number or `.root`, not \(other.typeName)")
+        }
+    }
+
+    /// The numbers that an argument lets through.
+    private static func numbers(
+        _ value: Value?, vector: Bool = false, of guest: GuestObject? = nil
+    ) throws(HostFailure) -> ClosedRange<UInt64>? {
+        switch value {
+        case nil, .nil: return nil
+        case .int(let number):
+            guard let number = UInt64(exactly: number) else { throw HostFailure(.outOfRange, "\(number) is negative") }
+            return number...number
+        case .range(let range):
+            guard let lower = UInt64(exactly: range.lowerBound), let last = UInt64(exactly: range.upperBound - 1),
+                lower <= last
+            else { throw HostFailure(.outOfRange, "the range is empty or negative") }
+            return lower...last
+        case .symbol(let name) where vector:
+            guard let vector = ExceptionName.vector(named: name) else {
+                throw HostFailure(
+                    .outOfRange, "there is no exception `.\(name)`",
+                    notes: ["they are called as in the manuals: .UD, .GP, .PF"])
+            }
+            return UInt64(vector)...UInt64(vector)
+        case .object(let object):
+            guard let label = object as? CodeLabel, let address = label.address else { break }
+            return address...address
+        case .string(let name):
+            guard let address = guest?.guest.symbols[name] else {
+                throw HostFailure(.unknownName, "the guest has no symbol `\(name)`")
+            }
+            return address...address
+        case .some: break
+        }
+        throw HostFailure(.wrongType, "an event is narrowed by a number or a range, not \(value?.typeName ?? "nil")")
+    }
+}
+
+extension Value {
+    /// A duration of guest time.
+    static func time(_ nanoseconds: UInt64) -> Value { .duration(Int64(clamping: nanoseconds)) }
+
+    /// A privilege level: a ring's number or `.root`.
+    static func level(_ level: Level) -> Value { level == .root ? .symbol("root") : .integer(level.rawValue) }
+}

@@ -1,0 +1,248 @@
+import VScriptSyntax
+import VirtualMachine
+
+/// Why, where and when a run ended, as scripts see it.
+final class StopObject: HostObject {
+    let stop: Stop
+    /// Where the script began the run.
+    let span: SourceSpan
+    /// What a console wait has found.
+    private let match: String?
+    private let guest: GuestObject
+    private let digest: UInt64
+    /// Whether the script has looked at how the run ended.
+    private(set) var isNoticed = false
+    /// The registers when the run ended, in lines.
+    let registers: [String]
+
+    init(_ stop: Stop, guest: GuestObject, span: SourceSpan, match: String? = nil) {
+        self.stop = stop
+        self.guest = guest
+        self.span = span
+        self.match = match
+        digest = 0
+        registers = stop.reason == .crashed ? Self.registers(of: guest) : []
+    }
+
+    var typeName: String { "a stop" }
+    var text: String { summary }
+    var memberNames: [String] { Self.table.names }
+
+    func member(_ name: String) throws -> Value? {
+        if ["reason", "detail", "faults", "event", "exitStatus"].contains(name) { isNoticed = true }
+        return try Self.table.get(name, of: self)
+    }
+
+    /// One line: reason, detail, place, instructions.
+    var summary: String {
+        let detail = stop.detail.isEmpty ? "" : " (\(stop.detail))"
+        return
+            ".\(stop.reason.rawValue)\(detail) at \(guest.place(guest.guest.cpu.rip)), ring \(guest.guest.cpu.ring), "
+            + "\(stop.instructions) instructions"
+    }
+
+    private static func registers(of guest: GuestObject) -> [String] {
+        let cpu = guest.guest.cpu
+        func line(_ names: [String]) -> String {
+            names.compactMap { name in cpu[name].map { "\(name)=\(hexadecimal($0))" } }.joined(separator: " ")
+        }
+        return [
+            "\(cpu.mode), ring \(cpu.ring), at \(guest.place(cpu.rip))",
+            line(["rip", "rflags", "cs", "ss", "rsp", "cr0", "cr2", "cr3", "cr4", "efer"]),
+            line([
+                "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+            ]),
+        ]
+    }
+
+    private static let table = MemberTable<StopObject>(
+        properties: [
+            Property("reason", "Why: .event .halted .stopped .timeout .instructions .crashed .shutdown") {
+                .symbol($0.stop.reason.rawValue)
+            },
+            Property("detail", "What a handler said, or what became of the guest.") { .string($0.stop.detail) },
+            Property("event", "The event that ended the run, or nil.") { stop in
+                stop.stop.event.map { .object(EventObject($0, guest: stop.guest, handler: nil)) } ?? .nil
+            },
+            Property("cpu", "The processor, as it is now.") { .object(CPUObject($0.guest)) },
+            Property("time", "Guest time at the stop.") { .time($0.stop.time) },
+            Property("instructions", "Instructions executed until the stop.") { .integer($0.stop.instructions) },
+            Property("digest", "A fingerprint of everything the guest can see, as it is now.") {
+                .integer($0.guest.guest.digest)
+            },
+            Property("faults", "The faults that led to a triple fault.") { .items($0.stop.faults.map(Value.string)) },
+            Property("exitStatus", "What was written to the debug-exit port, or nil.") {
+                $0.stop.exitStatus.map { .integer($0) } ?? .nil
+            },
+            Property("text", "What a wait on the console has found, or nil.") { $0.match.map(Value.string) ?? .nil },
+        ])
+}
+
+/// An event as its handler sees it.
+final class EventObject: HostObject {
+    private let event: GuestEvent
+    private let guest: GuestObject
+    private let handler: Handler?
+    /// What the handler has decided.
+    private(set) var verdict = Verdict.proceed
+
+    init(_ event: GuestEvent, guest: GuestObject, handler: Handler?) {
+        self.event = event
+        self.guest = guest
+        self.handler = handler
+    }
+
+    var typeName: String { "an event" }
+    var text: String { "<\(event.kind.rawValue)\(event.cause.isEmpty ? "" : " \(event.cause)")>" }
+    var memberNames: [String] { Self.table.names }
+    func member(_ name: String) throws -> Value? { try Self.table.get(name, of: self) }
+
+    /// A decision, which only a handler can make while it runs.
+    private func decide(_ verdict: Verdict) throws -> Value {
+        guard handler != nil, guest.isRunning else {
+            throw HostFailure(.outsideHandler, "an event is answered only in its handler")
+        }
+        self.verdict = verdict
+        return .nil
+    }
+
+    private static func point(_ point: Transition.Point) -> Value {
+        .named([
+            "level": .level(point.level), "cs": .integer(point.cs), "rip": .integer(point.rip),
+            "ss": .integer(point.ss),
+            "rsp": .integer(point.rsp), "cr3": .integer(point.cr3), "rflags": .integer(point.rflags),
+        ])
+    }
+
+    /// A transition as a map.
+    static func map(of transition: Transition) -> Value {
+        .named([
+            "number": .integer(transition.sequence), "from": .level(transition.before.level),
+            "to": .level(transition.after.level), "cause": .string(transition.cause),
+            "gate": transition.gate.map(Value.string) ?? .nil, "time": .time(transition.time),
+            "instructions": .integer(transition.instructions), "before": point(transition.before),
+            "after": point(transition.after), "switchedStack": .bool(transition.switchedStack),
+            "vector": transition.vector.map { .integer($0) } ?? .nil,
+            "errorCode": transition.errorCode.map { .integer($0) } ?? .nil,
+            "address": transition.address.map { .integer($0) } ?? .nil,
+        ])
+    }
+
+    private static let table = MemberTable<EventObject>(
+        properties: [
+            Property("kind", "What kind of event it is.") { .symbol($0.event.kind.rawValue) },
+            Property("guest", "The guest it happened in.") { .object($0.guest) },
+            Property("cpu", "The processor it happened on.") { .object(CPUObject($0.guest)) },
+            Property("time", "When, in guest time.") { .time($0.event.time) },
+            Property("instructions", "After how many instructions.") { .integer($0.event.instructions) },
+            Property("rip", "Of the instruction concerned; of a transition, where it led.") { .integer($0.event.rip) },
+            Property("from", "The level before.") { .level($0.event.from) },
+            Property("to", "The level after.") { .level($0.event.to) },
+            Property("cause", "What caused it, in the manuals' words.") { .string($0.event.cause) },
+            Property("vector", "Of an exception or interrupt, or nil.") {
+                $0.event.vector.map { .integer($0) } ?? .nil
+            },
+            Property("errorCode", "Of an exception, or nil.") { $0.event.errorCode.map { .integer($0) } ?? .nil },
+            Property("address", "A faulting address, a port, an MSR or a control register, or nil.") {
+                $0.event.address.map { .integer($0) } ?? .nil
+            },
+            Property("value", "What is written, or nil.") { $0.event.value.map { .integer($0) } ?? .nil },
+            Property("nr", "Of a system call or hypercall, or nil.") { $0.event.value.map { .integer($0) } ?? .nil },
+            Property("size", "Of an access in bytes, or nil.") { $0.event.size.map { .integer($0) } ?? .nil },
+            Property("isRead", "Whether a port or MSR is read.") { .bool($0.event.isRead) },
+            Property("gate", "The gate that was used: kind, DPL and index, or nil.") {
+                $0.event.transition?.gate.map(Value.string) ?? .nil
+            },
+            Property("switchedStack", "Whether the stack came from a TSS.") {
+                .bool($0.event.transition?.switchedStack ?? false)
+            },
+            Property("before", "Level, cs, rip, ss, rsp, cr3 and rflags before a transition, or nil.") {
+                $0.event.transition.map { point($0.before) } ?? .nil
+            },
+            Property("after", "The same after it.") { $0.event.transition.map { point($0.after) } ?? .nil },
+        ],
+        methods: [
+            Builtin("stop(why?)", "Ends the run after the handler.") { event, arguments in
+                guard event.guest.isRunning else { throw HostFailure(.outsideHandler, "the guest is not running") }
+                event.guest.guest.requestStop(try arguments.optionalString(0) ?? "")
+                return .nil
+            },
+            Builtin("skip()", "Goes on after the instruction, without its effect.") { event, _ in
+                try event.decide(.skip)
+            },
+            Builtin(
+                "reply(value?, eax?, ebx?, ecx?, edx?)", "Answers for the instruction: with a value, or with registers."
+            ) {
+                event, arguments in
+                for (index, name) in ["eax", "ebx", "ecx", "edx"].enumerated() {
+                    guard let value = try arguments.optionalInteger(index + 1, in: 0...Int128(UInt32.max)) else {
+                        continue
+                    }
+                    event.guest.guest.cpu.set(name, UInt64(value))
+                }
+                guard let value = try arguments.optionalInteger(0) else { return try event.decide(.skip) }
+                return try event.decide(.reply(UInt64(truncatingIfNeeded: value)))
+            },
+            Builtin("inject(vector, errorCode?)", "Raises an exception instead.") { event, arguments in
+                let vector: UInt8
+                switch arguments.value(0) {
+                case .symbol(let name):
+                    guard let found = ExceptionName.vector(named: name) else {
+                        throw HostFailure(.outOfRange, "there is no exception `.\(name)`", argument: 0)
+                    }
+                    vector = found
+                case _: vector = UInt8(try arguments.integer(0, in: 0...31))
+                }
+                let code = try arguments.optionalInteger(1, in: 0...Int128(UInt32.max)).map { UInt32($0) }
+                // The exceptions that push an error code (SDM volume 3, table 6-1); 0 if the script gives none.
+                let pushesCode = [8, 10, 11, 12, 13, 14, 17, 21].contains(vector)
+                return try event.decide(.inject(vector: vector, errorCode: pushesCode ? code ?? 0 : nil))
+            },
+            Builtin("off()", "Ends the handler for good.") { event, _ in
+                event.handler?.turnOff()
+                return .nil
+            },
+        ])
+}
+
+/// The changes of privilege level of a guest.
+final class TransitionsObject: HostObject {
+    private let log: TransitionLog
+
+    init(_ guest: GuestObject) { log = guest.guest.transitions }
+
+    var typeName: String { "transitions" }
+    var memberNames: [String] { Self.table.names }
+    func member(_ name: String) throws -> Value? { try Self.table.get(name, of: self) }
+    func setMember(_ name: String, to value: Value) throws -> Bool { try Self.table.set(name, to: value, of: self) }
+
+    private static func level(_ arguments: Arguments, _ index: Int) throws(HostFailure) -> Level? {
+        switch arguments.value(index) {
+        case nil: return nil
+        case .int(let ring) where 0...3 ~= ring: return Level(rawValue: Int(ring))
+        case .symbol("root"): return .root
+        case .some: throw arguments.wrongType(index, "a ring's number or `.root`")
+        }
+    }
+
+    private static let table = MemberTable<TransitionsObject>(
+        properties: [
+            Property(
+                "isRecording", "Whether rows are kept; counting is always on.",
+                set: { object, value in
+                    guard case .bool(let isOn) = value else {
+                        throw HostFailure(.wrongType, "`isRecording` is `true` or `false`")
+                    }
+                    object.log.isRecording = isOn
+                }
+            ) { .bool($0.log.isRecording) },
+            Property("rows", "The transitions recorded, oldest first.") { object in
+                .items(object.log.rows.map(EventObject.map))
+            },
+        ],
+        methods: [
+            Builtin("count(from?, to?)", "How often the level changed so.") { object, arguments in
+                .integer(object.log.count(from: try level(arguments, 0), to: try level(arguments, 1)))
+            }
+        ])
+}

@@ -1,0 +1,77 @@
+import VirtualMachine
+
+// The modules that make boot images.
+
+extension StandardModules {
+    static let linux = Module(
+        name: "linux",
+        functions: [
+            Builtin("bzImage(path, initrd?, append?)", "A Linux kernel by the 64-bit boot protocol.") { _, arguments in
+                let (path, initrd, append) = try kernel(arguments)
+                return try image(path) { () throws(GuestError) in try .linux(path, initrd: initrd, append: append) }
+            },
+            Builtin("vmlinux(path, initrd?, append?)", "An ELF kernel by its PVH entry point.") { _, arguments in
+                let (path, initrd, append) = try kernel(arguments)
+                return try image(path) { () throws(GuestError) in try .pvh(path, initrd: initrd, append: append) }
+            },
+        ])
+
+    static let multiboot = Module(
+        name: "multiboot",
+        functions: [
+            Builtin("kernel(path, modules?, append?)", "A kernel with a Multiboot 1 header.") { _, arguments in
+                let path = try arguments.string(0)
+                let modules = try (arguments.value(1) == nil ? [] : arguments.list(1).items).map { item in
+                    guard case .string(let module) = item else { throw arguments.wrongType(1, "a list of paths") }
+                    return module
+                }
+                let append = try arguments.optionalString(2) ?? ""
+                return try image(path) { () throws(GuestError) in
+                    try .multiboot(path, modules: modules, append: append)
+                }
+            }
+        ])
+
+    static let flat = Module(
+        name: "flat",
+        functions: [
+            Builtin("image(content, at, mode?, entry?)", "Bytes, code or a file that run where they lie.") {
+                _, arguments in
+                let modes: [String: BootSource.FlatMode] = ["real": .real, "protected": .protected, "long": .long]
+                var mode = BootSource.FlatMode.real
+                if case .symbol(let name) = arguments.value(2) {
+                    guard let found = modes[name] else {
+                        throw arguments.wrongType(2, "`.real`, `.protected` or `.long`")
+                    }
+                    mode = found
+                }
+                let address = UInt64(try arguments.integer(1, in: 0...Int128(UInt64.max)))
+                let entry = try arguments.optionalInteger(3, in: 0...Int128(UInt64.max)).map { UInt64($0) }
+                switch arguments.value(0) {
+                case .string(let path):
+                    return try image(path) { () throws(GuestError) in
+                        try .flat(contentsOf: path, at: address, entry: entry, mode: mode)
+                    }
+                case .bytes(let bytes):
+                    return .object(BootObject(.flat(bytes, at: address, entry: entry, mode: mode), name: "bytes"))
+                case .object(let object):
+                    guard let code = object as? Assembly else { throw arguments.wrongType(0, "a path, bytes or code") }
+                    let bytes = try code.assembled().bytes
+                    return .object(BootObject(.flat(bytes, at: address, entry: entry, mode: mode), name: "code"))
+                case _: throw arguments.wrongType(0, "a path, bytes or code")
+                }
+            }
+        ])
+
+    private static func kernel(_ arguments: Arguments) throws(HostFailure) -> (String, String?, String) {
+        (try arguments.string(0), try arguments.optionalString(1), try arguments.optionalString(2) ?? "")
+    }
+
+    private static func image(_ name: String, _ make: () throws(GuestError) -> BootSource) throws -> Value {
+        do throws(GuestError) {
+            return .object(BootObject(try make(), name: name))
+        } catch {
+            throw HostFailure(.bootFailure, error.description)
+        }
+    }
+}

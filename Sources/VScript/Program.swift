@@ -1,0 +1,126 @@
+public import VScriptSyntax
+
+/// A report about a script, as the compiler and the run-time make them.
+public typealias Diagnostic = VScriptSyntax.Diagnostic
+
+/// A script that has been read and checked; it can be run in any number of sessions.
+public struct Program: Sendable {
+    /// Warnings; a script with errors makes no program.
+    public let diagnostics: [Diagnostic]
+    let file: SourceFile
+    let body: Block
+    /// The slots of the top-level names, which importing scripts see.
+    let names: [String: Int]
+
+    /// Reads and checks a script.
+    ///
+    /// - Parameters:
+    ///   - source: The text.
+    ///   - name: What messages call it: its path, to which imports are relative.
+    /// - Throws: All reports, if one of them is an error.
+    public init(_ source: String, named name: String = "<script>") throws(CompilationError) {
+        try self.init(SourceFile(source, named: name))
+    }
+
+    /// Reads and checks a script whose bytes come from a file.
+    public init(_ file: SourceFile) throws(CompilationError) {
+        let tree = parse(file)
+        guard tree.isValid else { throw CompilationError(diagnostics: tree.diagnostics) }
+        let result = Resolver.resolve(
+            tree.program, schema: .standard, prelude: Set(Prelude.functions.map(\.signature.name)),
+            modules: Set(StandardModules.all.map(\.name)))
+        let diagnostics = (tree.diagnostics + result.diagnostics).enumerated().sorted {
+            let (left, right) = ($0.element.span?.start ?? 0, $1.element.span?.start ?? 0)
+            return left == right ? $0.offset < $1.offset : left < right
+        }.map(\.element)
+        guard diagnostics.allSatisfy({ $0.severity != .error }) else {
+            throw CompilationError(diagnostics: diagnostics)
+        }
+        self.file = file
+        self.diagnostics = diagnostics
+        body = result.body
+        names = result.names
+    }
+}
+
+/// Why a script cannot be run: the reports, errors and warnings, in the order of the text.
+public struct CompilationError: Error {
+    /// The reports; at least one is an error.
+    public let diagnostics: [Diagnostic]
+}
+
+/// How a script ended when an error did it.
+public struct ScriptError: Error {
+    /// The error with its place, and the calls that led to it.
+    public let diagnostic: Diagnostic
+
+    /// What a command that ran the script exits with.
+    public var exitCode: ExitCode {
+        if diagnostic.code == ScriptCode.guestCrashed.id { return .guestCrashed }
+        return diagnostic.code.hasPrefix("V09") ? .limit : .failure
+    }
+}
+
+/// What the command exits with.
+public enum ExitCode: Int32, Sendable {
+    /// The script ran to its end.
+    case success = 0
+    /// An expectation or a test failed, or an error was not caught.
+    case failure = 1
+    /// The command line or the script is malformed.
+    case usage = 2
+    /// A limit was reached.
+    case limit = 3
+    /// A guest crashed and the script did not look at how.
+    case guestCrashed = 4
+    /// The user interrupted the script.
+    case interrupted = 130
+}
+
+/// What a script may use up.
+public struct Limits: Sendable {
+    /// Calls and turns of loops; each costs one.
+    public var fuel: UInt64
+    /// Calls inside each other.
+    public var depth: Int
+    /// Bytes of memory for all guests together.
+    public var guestMemory: UInt64
+
+    /// Limits for a script of one's own.
+    public static let unlimited = Limits()
+    /// Limits for a script of a stranger's.
+    public static let untrusted = Limits(fuel: 100_000_000, depth: 200, guestMemory: 1 << 30)
+
+    /// Limits one by one.
+    public init(fuel: UInt64 = .max, depth: Int = 1_000, guestMemory: UInt64 = 8 << 30) {
+        self.fuel = fuel
+        self.depth = depth
+        self.guestMemory = guestMemory
+    }
+}
+
+/// What `vscript explain` says about a code such as `V0401`: the rule, a script that breaks it, and the same one mended.
+///
+/// - Parameter code: The code; the letter may be small.
+/// - Returns: The text, or nil if there is no such code.
+public func explanation(of code: String) -> String? {
+    let id = code.uppercased()
+    return SyntaxCode(rawValue: id)?.explanation ?? ScriptCode(rawValue: id)?.explanation
+}
+
+extension Diagnostic {
+    /// What `vscript fix` makes of a script: its text after every safe fix of its reports.
+    ///
+    /// - Parameter file: The script, valid or not.
+    /// - Returns: The new text, and the reports whose fixes were applied.
+    public static func fixing(_ file: SourceFile) -> (text: String, applied: [Diagnostic]) {
+        var reports: [Diagnostic] = []
+        do throws(CompilationError) {
+            reports = try Program(file).diagnostics
+        } catch {
+            reports = error.diagnostics
+        }
+        let applied = reports.filter { $0.fixes.contains(where: \.isSafe) }
+        return (Fix.applySafe(from: applied, to: file), applied)
+    }
+}

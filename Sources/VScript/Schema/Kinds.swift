@@ -1,0 +1,100 @@
+extension Schema {
+    /// The kinds of the language (README 2.4), with the events of guests and devices (README 2.5).
+    package static let standard = Schema([
+        KindSchema(
+            "host", "The machine that everything runs on.",
+            properties: [
+                PropertySchema("cpus", .integer(1...1_024), "how many processors it has"),
+                PropertySchema("memory", .size, "its memory"),
+                PropertySchema("clock", .frequency, "the rate of its time-stamp counters"),
+            ], refusal: "a modelled host is not implemented yet: leave the declaration out"),
+        KindSchema(
+            "hypervisor", "A monitor that runs guests.", on: ["host", "guest"],
+            properties: [
+                PropertySchema("type", .integer(1...2), "1 on the bare machine, 2 in a guest"),
+                PropertySchema(
+                    "technique", .symbol(["trapAndEmulate", "translate", "paravirtual", "vmx", "svm"]),
+                    "how it keeps control of the processor"),
+                PropertySchema("paging", .symbol(["shadow", "nested"]), "how it keeps control of memory"),
+                PropertySchema(
+                    "abi", .symbol(["none", "xen", "kvm", "hyperv", "vmware", "virtualbox", "zvm"]),
+                    "what guests can detect and call"),
+                PropertySchema("cost", .any, "what transitions are said to cost"),
+            ],
+            refusal: "hypervisors are not implemented yet: this version runs guests on the bare processor, "
+                + "without `hypervisor` and without `on`"),
+        guest, ring, gate,
+        KindSchema(
+            "device", "Hardware of a guest.", on: ["guest"],
+            properties: [
+                PropertySchema("model", .symbol(["virtioBlock", "virtioNet"]), "a built-in device"),
+                PropertySchema("volume", .any, "what a disk holds"),
+                PropertySchema("link", .any, "what a card is plugged to"),
+                PropertySchema("mac", .string, "the address of a card"), PropertySchema("ports", .any, "its I/O ports"),
+                PropertySchema("mmio", .any, "its addresses"), PropertySchema("irq", .integer(0...23), "its interrupt"),
+            ], events: ["read(offset?)", "write(offset?)", "reset()"].map(Signature.init),
+            refusal: "devices in a script are not implemented yet: a guest has the devices of its PC"),
+        KindSchema(
+            "volume", "Contents of a disk.",
+            properties: [
+                PropertySchema("file", .string, "an image"), PropertySchema("size", .size, "its size"),
+                PropertySchema("mode", .symbol(["readonly", "scratch", "write"]), "what becomes of writes"),
+            ], refusal: "volumes are not implemented yet: boot with an initrd"),
+        KindSchema(
+            "switch", "A network.",
+            properties: [
+                PropertySchema("latency", .duration, "how long a frame takes"),
+                PropertySchema("loss", .any, "how many frames are lost"),
+                PropertySchema("capture", .string, "a pcap file"),
+            ], refusal: "networks are not implemented yet"),
+        KindSchema(
+            "test", "Statements that are run and judged on their own.", label: .string,
+            properties: [
+                PropertySchema("tags", .list, "what the test can be chosen by"),
+                PropertySchema("timeout", .duration, "the longest it may take"),
+                PropertySchema("skip", .any, "why it is not run"),
+                PropertySchema("requires", .list, "the techniques it needs"),
+            ]),
+    ])
+
+    /// A bare machine.
+    static let guest = KindSchema(
+        "guest", "A machine.", on: ["hypervisor"],
+        properties: [
+            PropertySchema("cpus", .integer(1...64), "how many processors it has; 1 if not given"),
+            PropertySchema("memory", .size, "its memory; 128 MiB if not given"),
+            PropertySchema(
+                "boot", .symbolOrObject(["real", "protected", "long"], typeName: "a boot image"), isRequired: true,
+                "a prepared environment, or what a module such as `linux` makes"),
+            PropertySchema(
+                "symbols", .list, "files with names for addresses", refusal: "symbol files are not read yet"),
+            PropertySchema("seed", .integer(0...Int128(UInt64.max)), "what its random numbers begin with"),
+            PropertySchema("cpuid", .any, "the processor model", refusal: "there is one processor model yet"),
+        ],
+        events: [
+            "transition(from?, to?)", "vmexit(reason?)", "vmentry()", "hypercall(nr?)", "exception(vector?)",
+            "interrupt(vector?)", "syscall(nr?)", "exec(address)", "read(range)", "write(range)", "io(ports?)",
+            "msr(index?)", "cr(number?)", "instruction(mnemonic)", "console(text)", "halt()", "reset()",
+        ].map(Signature.init),
+        missingEvents: ["vmexit", "vmentry", "read", "write", "instruction", "console"],
+        members: { GuestObject.members.names })
+
+    /// The code of one privilege level.
+    static let ring = KindSchema(
+        "ring", "Hand-written code of one privilege level.", label: .number(0...3), inside: ["guest"],
+        properties: [
+            PropertySchema("stack", .address, "where its stack begins"),
+            PropertySchema("syscall", .address, "where SYSCALL enters it"),
+        ], takesAssembly: true)
+
+    /// A way into a ring.
+    static let gate = KindSchema(
+        "gate", "An entry of the IDT, or of the GDT for a call gate.", label: .number(0...0xFFFF), inside: ["ring"],
+        properties: [
+            PropertySchema("type", .symbol(["interrupt", "trap", "task", "call"]), "what kind of gate it is"),
+            PropertySchema("handler", .address, isRequired: true, "where it leads"),
+            PropertySchema("dpl", .integer(0...3), "the least privilege that may use it"),
+            PropertySchema("ist", .integer(0...7), "the stack it switches to"),
+            PropertySchema("parameters", .integer(0...31), "what a call gate copies from stack to stack"),
+        ])
+}

@@ -1,0 +1,248 @@
+import Testing
+import VScript
+
+@Suite("Guests")
+struct GuestTests {
+    /// Ring 3 asks ring 0 for a sum twice, by SYSCALL and through a gate, then does what it must not.
+    static let rings = """
+        guest demo {
+          memory: 4 MiB
+          boot: .long
+          ring 0 {
+            syscall: add
+            gate 0x80 { handler: addInt; dpl: 3 }
+            asm {
+              add:     lea rax, [rdi + rsi]
+                       sysretq
+              addInt:  lea rax, [rdi + rsi]
+                       iretq
+            }
+          }
+          ring 3 {
+            asm {
+              start:   mov edi, 40
+                       mov esi, 2
+                       syscall
+                       mov edi, eax
+                       int 0x80
+                       hlt
+            }
+          }
+          on transition { print("\\(event.from) -> \\(event.to)  \\(event.cause)  rax=\\($rax)") }
+          on exception(.GP) { event.stop("hlt at ring \\(event.from)") }
+        }
+        let stop = demo.run(within: 1 ms)
+        """
+
+    @Test("hand-written code crosses rings, and handlers see it")
+    func crossings() throws {
+        let output = try printed(
+            Self.rings + """
+
+                expect stop.reason == .stopped
+                expect stop.detail == "hlt at ring 3"
+                expect demo.cpu.rax == 44
+                expect demo.transitions.count(from: 3, to: 0) >= 2
+                """)
+        let lines = output.split(separator: "\n").prefix(4)
+        #expect(
+            Array(lines) == [
+                "3 -> 0  syscall  rax=0", "0 -> 3  sysret  rax=42", "3 -> 0  int 0x80  rax=42", "0 -> 3  iret  rax=44",
+            ])
+    }
+
+    @Test("handlers and recording change nothing the guest sees")
+    func digest() throws {
+        let plain = Self.rings.split(separator: "\n").filter { !$0.contains("on transition") }.joined(separator: "\n")
+        let digests = try [plain, Self.rings].map { source in
+            let session = Session()
+            session.output = { _ in }
+            return try session.evaluate(Program(source + "\n\"\\(demo.digest) \\(demo.instructions)\"")).text
+        }
+        #expect(digests[0] == digests[1])
+    }
+
+    /// A guest of one ring.
+    private func guest(_ code: String, _ more: String = "") -> String {
+        "guest g {\n  memory: 4 MiB\n  boot: .long\n  ring 0 {\n    asm {\n\(code)\n    }\n  }\n  \(more)\n}\n"
+    }
+
+    @Test("runs end for the reasons they have")
+    func reasons() throws {
+        #expect(try result(guest("hlt") + "g.run().reason") == ".halted")
+        #expect(
+            try result(guest("spin: jmp spin") + "let s = g.run(within: 1 us)\n[s.reason, s.time]")
+                == "[.timeout, 1 us]")
+        #expect(try result(guest("spin: jmp spin") + "g.run(instructions: 100).instructions") == "100")
+        #expect(try result(guest("nop\nnop\nhlt") + "g.step(2)\ng.instructions") == "2")
+        #expect(try result(guest("ud2") + "let s = g.run()\n[s.reason, s.faults.count > 1]") == "[.crashed, true]")
+        #expect(try result(guest("mov ecx, 1\nud2") + "g.run(until: g.exception(.UD)).event.vector") == "6")
+        #expect(try result(guest("mov al, 0x10\nout 0xF4, al") + "g.run().exitStatus") == "33")
+    }
+
+    @Test("labels of one ring are known in another, spliced values are constants")
+    func labels() throws {
+        let source = """
+            let answer = 42
+            guest g {
+              boot: .long
+              ring 0 { gate 0x30 { handler: trap; dpl: 3; type: .trap }
+                asm { trap: mov ebx, \\(answer)
+                            mov rdx, start
+                            iretq } }
+              ring 3 { asm { start: int 0x30
+                                    stop: jmp stop } }
+            }
+            g.run(instructions: 20)
+            expect g.cpu.ebx == answer
+            expect g.cpu.rdx == g.symbols["start"]
+            expect g.cpu.ring == 3 && g.cpu.at == "stop" && g.cpu.mode == "64-bit"
+            """
+        #expect(failure(source) == nil)
+    }
+
+    @Test("memory is read and written by physical and linear address")
+    func memory() throws {
+        let source =
+            guest("hlt\ntext: db \"hello\", 0") + """
+                expect g.cpu.mem.string(at: g.symbols.text) == "hello"
+                expect g.cpu.mem.string(at: g.symbols.text, count: 2) == "he"
+                g.mem[0x20_0000 ..+ 4] = hex"01 02 03 04"
+                expect g.mem.u32(0x20_0000) == 0x0403_0201 && g.mem[0x20_0001] == 2 && g.mem[0x20_0000 ..+ 2] == hex"01 02"
+                g.cpu.rax = 5
+                g.cpu.IF = true
+                expect g.cpu.al == 5 && g.cpu.IF
+                expect g.cpu.disassemble(1)[0].text == "hlt"
+                """
+        #expect(failure(source) == nil)
+        #expect(failure(guest("hlt") + "g.mem[1 TiB]")?.code == "V0404")
+        #expect(failure(guest("hlt") + "g.mem[-1]")?.code == "V0404")
+        #expect(failure(guest("hlt") + "g.cpu.mem[0x7fff_0000_0000]")?.code == "V0404")
+    }
+
+    @Test("handlers answer for instructions")
+    func verdicts() throws {
+        let source = guest(
+            "mov dx, 0x5000\nin al, dx\nud2\nmov ecx, 7\nud2\nhlt",
+            """
+            on io(0x5000) { event.reply(0x42) }
+              let skipping = on exception(.UD) { event.skip(); event.off() }
+            """)
+        let checks = "let s = g.run(until: g.exception(.UD))\nexpect g.cpu.al == 0x42\nexpect s.reason == .event\n"
+        #expect(failure(source + checks) == nil)
+        #expect(try result(source + "g.run()\n[g.cpu.al, g.cpu.ecx]") == "[66, 7]")
+        #expect(failure(guest("hlt", "on halt { event.guest.run() }") + "g.run()")?.code == "V0403")
+        #expect(failure(guest("hlt", "on halt { 1 / 0 }") + "g.run()")?.code == "V0402")
+        #expect(failure(guest("hlt") + "on g.halt { event.stop(\"here\") }\nexpect g.run().detail == \"here\"") == nil)
+        #expect(
+            failure(guest("hlt") + "let h = on g.halt { throw \"no\" }\nh.off()\nexpect g.run().reason == .halted")
+                == nil)
+    }
+
+    @Test("a console waits for texts and patterns, and says what came instead")
+    func console() throws {
+        let hello = guest(
+            """
+            mov dx, 0x3FB
+            mov al, 3
+            out dx, al
+            mov dx, 0x3F8
+            mov rsi, text
+            next: lodsb
+            test al, al
+            jz end
+            out dx, al
+            jmp next
+            end: hlt
+            text: db "boot ok", 13, 10, "login: ", 0
+            """)
+        #expect(
+            try result(hello + "let s = g.console.wait(\"ok\", within: 1 ms)\n[s.text, g.console.output]")
+                == #"["ok", "boot ok"]"#)
+        #expect(try result(hello + "g.console.wait(re\"[a-z]+: \", within: 1 ms).text") == "\"login: \"")
+        let report = try #require(failure(hello + "g.console.wait(\"# \", within: 1 ms)"))
+        #expect(report.code == "V0505")
+        #expect(report.notes.contains { $0.contains("login:") } && report.notes.contains { $0.contains("halted") })
+        #expect(failure(hello + "g.console.wait(\"\")")?.code == "V0310")
+        #expect(try printed(hello + "g.console.echo()\ng.run()") == "boot ok\r\nlogin: ")
+    }
+
+    static let refusals = [
+        ("guest g { boot: .long; cpus: 2; ring 0 { asm { hlt } } }", "V0320"),
+        ("guest g { boot: .long; cpuid: 1 }", "V0320"),
+        ("guest g { memory: 10 KiB; boot: .long; ring 0 { asm { hlt } } }", "V0504"),
+        ("import linux\nlinux.bzImage(\"no such kernel\")", "V0504"),
+        ("import linux\nlinux.bzImage(\"/tmp\")", "V0504"), ("import linux\nlinux.vmlinux(\"/dev/null\")", "V0504"),
+        ("import flat\nguest g { boot: flat.image(hex\"f4\", at: 1 GiB) }", "V0504"), ("guest g { boot: 5 }", "V0310"),
+        ("guest g { boot: .long; ring 4 { } }", "V0314"), ("guest g { boot: .real; ring 3 { asm { hlt } } }", "V0504"),
+        ("guest g { boot: .long; ring 0 { asm { mov eax } } }", "V0503"),
+        ("guest g { boot: .long; ring 0 { syscall: nowhere; asm { hlt } } }", "V0301"),
+        ("guest g { boot: .long; ring 0 { gate 3 { }; asm { hlt } } }", "V0315"),
+        ("guest g { boot: .long; ring 0 { asm { hlt } }; on vmexit { } }", "V0320"),
+        ("guest g { boot: .long; ring 0 { asm { hlt } }; on exception(.XX) { } }", "V0404"),
+        ("guest g { boot: .long; ring 0 { asm { hlt } } }\ng.run(within: 10)", "V0310"),
+        ("guest g { boot: .long; ring 0 { asm { hlt } } }\ng.nothing", "V0301"),
+        ("guest g { boot: .long; asm { hlt } }", "V0314"), ("guest g { boot: .long; volume v { } }", "V0314"),
+        ("test \"t\" { device d { } }", "V0314"),
+    ]
+
+    @Test("what cannot be is refused under its code", arguments: refusals)
+    func refuse(source: String, code: String) {
+        #expect(failure(source)?.code == code)
+    }
+
+    @Test("a mistake in code is shown where it stands in the script")
+    func assemblerErrors() throws {
+        let report = try #require(failure(guest("nop\n  mvo eax, 1\n  mov ebx, \\(1 + 1), 5")))
+        #expect(report.code == "V0503")
+        #expect(report.span?.startPosition.line == 7)
+        #expect(report.labels.count == 2 && report.labels.last?.span.startPosition.line == 8)
+    }
+
+    @Test("a crash that the script does not look at ends with its own exit code")
+    func crash() throws {
+        let error = #expect(throws: ScriptError.self) { try Session().run(Program(guest("ud2") + "g.run()")) }
+        #expect(error?.exitCode == .guestCrashed)
+        let text = error?.diagnostic.rendered() ?? ""
+        #expect(text.contains("#UD") && text.contains("rip="))
+        #expect(failure(guest("ud2") + "print(g.run().reason)") == nil)
+    }
+
+    @Test("limits of a session hold for its guests")
+    func limits() throws {
+        #expect(failure(guest("hlt"), limits: Limits(guestMemory: 1 << 20))?.code == "V0903")
+        let session = Session()
+        let program = try Program(guest("spin: out 0xE9, al\njmp spin", "on io(0xE9) { print(1) }") + "g.run()")
+        session.output = { _ in session.stopSignal.set() }
+        let error = #expect(throws: ScriptError.self) { try session.run(program) }
+        #expect(error?.exitCode == .interrupted || error?.exitCode == .limit)
+    }
+
+    @Test("flat images and code outside a ring")
+    func flat() throws {
+        let source = """
+            import flat
+            let code = asm(bits: 16, at: 0x7c00) { mov ax, 0x1234
+              here: hlt }
+            expect code.labels.here == 0x7c03
+            guest g { boot: flat.image(code, at: 0x7c00) }
+            expect g.run().reason == .halted
+            expect g.cpu.ax == 0x1234 && g.cpu.mode == "real"
+            """
+        #expect(failure(source) == nil)
+    }
+
+    @Test("declaring in a function makes a fresh guest each time")
+    func templates() throws {
+        let source = """
+            fn make(n) {
+              guest g { boot: .long; ring 0 { asm { mov eax, \\(n)
+                hlt } } }
+              g.run()
+              g
+            }
+            [make(1), make(2)].map(fn(g) { g.cpu.eax })
+            """
+        #expect(try result(source) == "[1, 2]")
+    }
+}
