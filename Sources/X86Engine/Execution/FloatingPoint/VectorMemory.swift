@@ -21,12 +21,13 @@ extension Processor {
     ) throws(Fault) -> UInt64 {
         let segment = instruction.memory.segment
         let address = effectiveAddress(instruction)
-        guard alignment == .required else { return try linearAddress(segment, address, width: 16, kind) }
-        // Alignment comes before what the last bytes may violate, which is a limit: aligned bytes are all canonical.
-        let linear = try linearAddress(segment, address, width: 1, kind)
-        guard linear & 15 == 0 else { throw .generalProtection(0) }
-        if state.pointee.mode.code != 64 { _ = try linearAddress(segment, address, width: 16, kind) }
-        return linear
+        if alignment == .required {
+            // Before every other check of the address, whatever the segment.
+            let hasBase = state.pointee.mode.code != 64 || segment == .fs || segment == .gs
+            let base = hasBase ? state.pointee.segment(segment).base : 0
+            guard (base &+ address) & 15 == 0 else { throw .generalProtection(0) }
+        }
+        return try linearAddress(segment, address, width: 16, kind)
     }
 
     /// Reads 16 bytes.
