@@ -147,7 +147,9 @@ package struct CaseGenerator {
         for (position, index) in range.enumerated() {
             generated.bytes[index] = UInt8(truncatingIfNeeded: value >> UInt64(position * 8))
         }
-        if case .instruction(let instruction) = code.decode(generated.bytes) { generated.instruction = instruction }
+        if case .instruction(let instruction) = CodeGenerator.decode(generated.bytes) {
+            generated.instruction = instruction
+        }
     }
 
     private func value(of register: Register, _ state: MachineState) -> UInt64 {
@@ -234,7 +236,9 @@ package struct CaseGenerator {
             generated.bytes[length - width + position] =
                 UInt8(truncatingIfNeeded: UInt64(bitPattern: distance) >> UInt64(position * 8))
         }
-        if case .instruction(let instruction) = code.decode(generated.bytes) { generated.instruction = instruction }
+        if case .instruction(let instruction) = CodeGenerator.decode(generated.bytes) {
+            generated.instruction = instruction
+        }
     }
 
     private mutating func codeTarget() -> UInt64 { TestMemory.code.address + UInt64(random.below(0x700)) }

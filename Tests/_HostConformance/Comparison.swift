@@ -12,6 +12,7 @@ package func compareOutcomes(_ experiment: Case, host: Outcome, engine: Outcome,
     }
     compare("RIP", host.state.rip, engine.state.rip)
     guard host.vector == engine.vector, host.state.rip == engine.state.rip else { return found }
+    if let expected = host.time, let time = engine.time { compare("the count of guest time", expected, time) }
     if host.vector == 14 {
         // Faults on addresses above user space the kernel reports as protection violations.
         let mask: UInt64 = host.address >= 0x7FFF_FFFF_F000 ? ~1 : .max

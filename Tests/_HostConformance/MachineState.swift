@@ -65,6 +65,8 @@ package struct Outcome {
     package var address: UInt64 = 0
     /// The words of memory that differ from `TestMemory.image`.
     package var changes: [MemoryWord] = []
+    /// The counts of guest time it took; nil where nobody counts.
+    package var time: UInt64?
 
     package init() {}
 }
