@@ -79,6 +79,8 @@ package struct Latitude {
     package var ulps: UInt64 = 0
     /// Which of the bytes of a large operand CR2 names.
     package var addressInPage = false
+    /// Which of the pages of a very large operand faults.
+    package var anyPageFault = false
     /// Whether a faulting instruction has become an MMX instruction already, with TOP 0 and all registers in use.
     package var entersMMX = false
     /// Bytes that state areas keep for the processor's own use, by offset from the word `address`.
