@@ -132,4 +132,12 @@ private struct Generator: RandomNumberGenerator {
         #expect(guest.run(limits: RunLimits(instructions: 50_000)).reason == .instructions)
         #expect(guest.instructions == 50_000)
     }
+
+    @Test func handlerThatRunsItsOwnGuestIsToldSo() throws {
+        let guest = try guest("mov al, 1\n out 0xe9, al\n hlt")
+        var inner: Stop?
+        guest.console.onDebugOutput = { _ in inner = guest.run(limits: RunLimits(instructions: 1)) }
+        #expect(guest.run(limits: RunLimits(instructions: 100)).reason == .halted)
+        #expect(inner?.detail == "the guest is already running")
+    }
 }
