@@ -90,7 +90,8 @@ private struct Generator: RandomNumberGenerator {
         let stop = try guest(
             """
                 lidt [rel pointer]
-                mov al, [0x7fff00000000]
+                mov rbx, 0x7fff00000000
+                mov al, [rbx]
             pointer: dw 0xfff
                 dq table
                 align 16
