@@ -1,8 +1,9 @@
 /// Turns bytes into instructions by the instruction table.
 ///
 /// Where Intel's and AMD's processors differ Intel's behaviour holds (66 on near branches, REX.W on far pointers).
-/// What depends on the processor model or its state is left to the engine: CPUID features (so F3 0F BC is always
-/// TZCNT), and real-address and virtual-8086 mode (`InstructionDefinition.protectedOnly`).
+/// What depends on the processor model or its state is left to the engine: CPUID features (F3 0F BC, F3 0F BD and
+/// F3 0F 09 are TZCNT, LZCNT and WBNOINVD here, but BSF, BSR and WBINVD on processors without these), and
+/// real-address and virtual-8086 mode (`InstructionDefinition.protectedOnly`).
 package enum Decoder {
     /// Decodes one instruction at the start of `bytes`.
     ///

@@ -35,7 +35,7 @@ package enum OperandKind: UInt8, Sendable {
     case register
     /// The instruction's one `memory` operand (ModRM, moffs, string or implicit).
     case memory
-    /// `Instruction.immediate`, already extended as the instruction extends it.
+    /// `Instruction.immediate`, already extended as the instruction extends it: to the operand's width, above that 0.
     case immediate
     /// `Instruction.immediate2`: the second of ENTER and the like.
     case immediate2

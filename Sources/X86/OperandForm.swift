@@ -7,7 +7,7 @@
 /// n the native width: 64 in 64-bit mode, else 32.
 package enum OperandForm: UInt8, CaseIterable, Sendable {
     case Eb, Ew, Ed, Eq, Ev, Ey, Ez, En
-    case Gb, Gw, Gd, Gq, Gv, Gy, Gz, Gn
+    case Gb, Gw, Gd, Gv, Gy, Gn
     case Zb, Zv
     case Ib, Iw
     /// 16 or 32 bits, sign-extended to the operand size.
@@ -53,7 +53,7 @@ package enum OperandForm: UInt8, CaseIterable, Sendable {
     /// State areas: 512 bytes of FXSAVE, and the XSAVE area by its smallest size of 576 bytes.
     case M512, Mxsave
     case Pq, Qd, Qq, Nq
-    case Vdq, Vq, Vd, Vw
+    case Vdq, Vq, Vd
     /// XMM register or 128 bits of memory that must be aligned.
     case Wdq
     /// XMM register or 128 bits of memory without alignment.
@@ -228,10 +228,8 @@ extension OperandForm {
         case .Gb: .at(.reg, .general64, .bits8)
         case .Gw: .at(.reg, .general64, .bits16)
         case .Gd: .at(.reg, .general64, .bits32)
-        case .Gq: .at(.reg, .general64, .bits64)
         case .Gv: .at(.reg, .general64, .operandSize)
         case .Gy: .at(.reg, .general64, .atLeast32)
-        case .Gz: .at(.reg, .general64, .atMost32)
         case .Gn: .at(.reg, .general64, .native)
         case .Zb: .at(.opcode, .general64, .bits8)
         case .Zv: .at(.opcode, .general64, .operandSize)
@@ -275,7 +273,6 @@ extension OperandForm {
         case .Vdq: .at(.reg, .xmm, .bits128)
         case .Vq: .at(.reg, .xmm, .bits64)
         case .Vd: .at(.reg, .xmm, .bits32)
-        case .Vw: .at(.reg, .xmm, .bits16)
         case .Wdq: .vector(.xmm, .bits128, aligned: true)
         case .Wu: .vector(.xmm, .bits128)
         case .Wq: .vector(.xmm, .bits64)

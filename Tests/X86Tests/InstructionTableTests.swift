@@ -67,6 +67,20 @@ import X86
         }
     }
 
+    /// SDM volume 3 section 26.1.2, without GETSEC, which is not in the table.
+    @Test func unconditionalExitsAreThoseOfTheManual() {
+        let manual: Set<Operation> = [
+            .cpuid, .invd, .xsetbv, .invept, .invvpid, .vmcall, .vmclear, .vmlaunch, .vmptrld, .vmptrst, .vmread,
+            .vmresume, .vmwrite, .vmxoff, .vmxon,
+        ]
+        #expect(Set(InstructionTable.definitions.filter { $0.exit == .always }.map(\.operation)) == manual)
+    }
+
+    @Test func everyOperandFormIsUsed() {
+        let used = Set(InstructionTable.definitions.flatMap(\.operands))
+        #expect(OperandForm.allCases.filter { !used.contains($0) }.isEmpty)
+    }
+
     @Test func whatLeavesTheProcessorInAnotherStateEndsABlock() {
         let ending: Set<Operation> = [
             .sti, .popf, .hlt, .cpuid, .invlpg, .wrmsr, .lmsw, .clts, .stac, .clac, .rdtsc, .rdtscp, .movs, .cmps,

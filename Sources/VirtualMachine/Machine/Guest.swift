@@ -5,6 +5,7 @@ import X86Engine
 ///
 /// One isolation domain uses a guest; two guests share nothing.
 public final class Guest {
+    /// What was chosen when the guest was declared.
     public let configuration: GuestConfiguration
     /// The serial console.
     public let console: GuestConsole

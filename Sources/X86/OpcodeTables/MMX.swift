@@ -64,7 +64,7 @@ extension InstructionTable {
     ].requiring(.mmx).with { $0.sizeRule = .ignore66 }
 
     // swift-format-ignore
-    /// What SSE added on MMX registers (section 5.5.3).
+    /// What SSE added on MMX registers (section 5.5.3); AMD has it without SSE, too (APM volume 3 appendix D).
     static let mmxOfSSE: [InstructionDefinition] = [
         .init(0x0F70, prefix: .none, .pshufw, [.Pq, .Qq, .Ib]),
         .init(0x0FC4, prefix: .none, .pinsrw, [.Pq, .RdMw, .Ib]),
@@ -80,7 +80,7 @@ extension InstructionTable {
         .init(0x0FEE, prefix: .none, .pmaxsw, [.Pq, .Qq]),
         .init(0x0FF6, prefix: .none, .psadbw, [.Pq, .Qq]),
         .init(0x0FF7, prefix: .none, .maskmovq, [.Pq, .Nq, .DIq]),
-    ].requiring(.sse).with { $0.sizeRule = .ignore66 }
+    ].requiring(.mmxext).with { $0.sizeRule = .ignore66 }
 
     // swift-format-ignore
     /// What SSE2 added on MMX registers (sections 5.6.2 and 5.6.3).

@@ -126,8 +126,9 @@ extension Processor {
         _ instruction: borrowing Instruction, _ operation: (inout SSEEnvironment, Vector, Vector) -> Vector
     ) throws(Fault) {
         try requireSSE()
-        try requireMMX()
         let operand = instruction.operands.1
+        // With a memory operand no MMX register takes part.
+        if operand.kind == .register { try requireMMX() }
         let source = try mmxSource(operand, of: instruction)
         let target = xmm(instruction.operands.0.register)
         var environment = SSEEnvironment(mxcsr: state.pointee.sse.mxcsr)

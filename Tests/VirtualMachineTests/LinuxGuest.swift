@@ -1,0 +1,48 @@
+import Foundation
+import VirtualMachine
+
+/// The kernel and initramfs that `scripts/guests` brings.
+struct LinuxGuest {
+    private let paths: [String: String]
+
+    /// Asks the script for the paths; it downloads what is missing.
+    init() throws {
+        let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let process = Process()
+        process.executableURL = repository.appendingPathComponent("scripts/guests")
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        paths = text.split(separator: "\n").reduce(into: [:]) { paths, line in
+            let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
+            if parts.count == 2 { paths[parts[0]] = parts[1] }
+        }
+        guard process.terminationStatus == 0, paths["vmlinux"] != nil, paths["initrd"] != nil else {
+            throw Missing(description: "scripts/guests failed with status \(process.terminationStatus): \(text)")
+        }
+    }
+
+    struct Missing: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    /// The ELF kernel by PVH, the quicker way up.
+    func pvh(append: String = "console=ttyS0") throws -> BootSource {
+        try .pvh(paths["vmlinux"] ?? "", initrd: paths["initrd"], append: append)
+    }
+
+    /// The kernel as Debian ships it.
+    func bzImage(append: String = "console=ttyS0") throws -> BootSource {
+        try .linux(paths["bzimage"] ?? "", initrd: paths["initrd"], append: append)
+    }
+
+    /// A machine of 256 MiB.
+    func configuration(_ boot: BootSource) -> GuestConfiguration {
+        var configuration = GuestConfiguration(name: "linux", boot: boot)
+        configuration.memory = 256 << 20
+        return configuration
+    }
+}
