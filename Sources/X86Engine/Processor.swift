@@ -15,7 +15,9 @@ package final class Processor {
     /// The machine around it; must outlive the processor's use.
     package unowned let environment: any ProcessorEnvironment
 
-    /// Makes a processor in its power-on state (SDM vol. 3 section 9.1).
+    /// Makes a processor in its power-on state.
+    ///
+    /// SDM vol. 3 section 9.1.
     ///
     /// `tlbEntries` is a power of two from 16 to 65536.
     package init(

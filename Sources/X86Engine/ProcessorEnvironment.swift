@@ -59,7 +59,9 @@ package enum TransitionCause: Equatable, Sendable {
     case farTransfer
 }
 
-/// The gate a transition went through (SDM vol. 3 section 6.11).
+/// The gate a transition went through.
+///
+/// SDM vol. 3 section 6.11.
 package struct GateRecord: Equatable, Sendable {
     /// The descriptor type, 4 bits.
     package var type: UInt8

@@ -8,6 +8,8 @@ import _HostConformance
 struct Options {
     var oracle = ""
     var cases = 300
+    /// nil: a hundred times `cases`, or none if rows are selected.
+    var sequences: Int?
     var seed: UInt64 = 1
     var rows: [String] = []
     var paths = ExecutionPath.allCases
@@ -28,13 +30,16 @@ func parse(_ arguments: [String]) -> Options {
         switch argument {
         case "--exact-flags": options.exactFlags = true
         case "--verbose": options.isVerbose = true
-        case "--oracle", "--cases", "--seed", "--row", "--path":
+        case "--oracle", "--cases", "--sequences", "--seed", "--row", "--path":
             guard let value = rest.popFirst() else { fail("\(argument) needs a value") }
             switch argument {
             case "--oracle": options.oracle = value
             case "--cases":
                 guard let number = Int(value), number > 0 else { fail("--cases needs a positive number") }
                 options.cases = number
+            case "--sequences":
+                guard let number = Int(value), number >= 0 else { fail("--sequences needs a number") }
+                options.sequences = number
             case "--seed":
                 guard let number = UInt64(value) else { fail("--seed needs a number") }
                 options.seed = number
@@ -47,7 +52,7 @@ func parse(_ arguments: [String]) -> Options {
             }
         default:
             fail(
-                "unknown argument \(argument)\nusage: conformance [--cases N] [--row NUMBER|OPERATION]... "
+                "unknown argument \(argument)\nusage: conformance [--cases N] [--sequences N] [--row NUMBER|OPERATION]... "
                     + "[--seed N] [--path direct|interpreter|blocks] [--exact-flags] [--verbose]")
         }
     }
@@ -73,20 +78,28 @@ do {
     guard let conformance = Conformance(host: host, paths: options.paths, exactFlags: options.exactFlags) else {
         fail("no memory for the engine")
     }
-    print("row\tcases\tdifferences")
-    for row in selectedRows(options.rows) {
-        guard let result = try conformance.run(row: row, count: options.cases, seed: options.seed) else { continue }
+    func report(_ name: String, _ result: RowResult) {
         total.cases += result.cases
         total.differing += result.differing
         total.rows += 1
         if result.differing > 0 { total.differingRows += 1 }
         if result.differing > 0 || options.isVerbose {
-            print("\(row)\t\(result.cases)\t\(result.differing)\t\(rowName(row))")
+            print("\(name)\t\(result.cases)\t\(result.differing)")
         }
         for example in result.examples {
             print("\t\(description(example.experiment))")
             print("\t\t" + example.differences.joined(separator: "; "))
         }
+    }
+
+    print("row\tcases\tdifferences")
+    for row in selectedRows(options.rows) {
+        guard let result = try conformance.run(row: row, count: options.cases, seed: options.seed) else { continue }
+        report("\(row)\t\(rowName(row))", result)
+    }
+    let sequences = options.sequences ?? (options.rows.isEmpty ? options.cases * 100 : 0)
+    if let result = try conformance.runSequences(count: sequences, seed: options.seed) {
+        report("\tsequences", result)
     }
 } catch {
     fail("\(error)")

@@ -26,7 +26,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { patch_limit = 16, change_limit = 512, region_limit = 8, code_limit = 64, hlt = 0xF4 };
+enum { patch_limit = 16, change_limit = 2560, region_limit = 8, code_limit = 64, hlt = 0xF4 };
 enum { writable = 1, executable = 2 };
 
 // RFLAGS bits that a signal frame cannot set and that mean nothing to user code.

@@ -167,6 +167,71 @@ struct GuestTests {
         #expect(try printed(hello + "g.console.echo()\ng.run()") == "boot ok\r\nlogin: ")
     }
 
+    @Test("what is typed comes back as an echo, which is neither a match nor output of the command")
+    func echo() throws {
+        let shell = guest(
+            """
+                    mov dx, 0x3FB
+                    mov al, 3
+                    out dx, al
+            prompt: mov rsi, hash
+                    call print
+            read:   mov dx, 0x3FD
+                    in al, dx
+                    test al, 1
+                    jz read
+                    mov dx, 0x3F8
+                    in al, dx
+                    cmp al, 10
+                    je line
+                    out dx, al
+                    jmp read
+            line:   mov rsi, answer
+                    call print
+                    jmp prompt
+            print:  mov dx, 0x3F8
+            next:   lodsb
+                    test al, al
+                    jz done
+                    out dx, al
+                    jmp next
+            done:   ret
+            hash:   db "# ", 27, "[6n", 0
+            answer: db 13, 10, "one two", 13, 10, "three", 13, 10, 0
+            """)
+        let start = shell + "g.console.wait(\"# \", within: 1 ms)\n"
+        #expect(try result(start + "g.console.command(\"one\", within: 50 ms)") == #""one two\nthree""#)
+        #expect(
+            try result(
+                start
+                    + "let c = g.console\n[c.command(\"a\", within: 50 ms), c.command(\"b\", within: 50 ms)].map(fn(t) { t.count })"
+            )
+                == "[13, 13]")
+        #expect(
+            try result(
+                start
+                    + "g.console.send(\"one\\n\")\ng.console.wait(\"one\", within: 50 ms)\ng.console.output.split(\"one\").count"
+            )
+                == "3")
+        #expect(failure(shell + "g.console.command(\"x\")")?.code == "V0505")
+    }
+
+    @Test("the example of all ways between rings runs")
+    func ringsExample() throws {
+        let path = #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/stdlib/examples/rings.vscript"
+        let source = try value("import file\nfile.text(\"/\(path)\")").text
+        let lines = try printed(source).split(separator: "\n").filter { $0.contains(" -> ") && !$0.contains("rsp") }
+        let crossings = lines.map { $0.split(separator: " ").prefix(5).joined(separator: " ") }
+        #expect(
+            crossings.map { $0.replacing(" rip", with: "") } == [
+                "3 -> 0 syscall", "0 -> 3 sysret", "3 -> 0 int 0x80", "0 -> 3 iret", "3 -> 1 call gate",
+                "1 -> 0 int 0x81",
+                "0 -> 1 iret", "1 -> 3 far return", "3 -> 0 #GP", "0 -> 3 iret", "3 -> 0 #PF", "0 -> 3 iret",
+                "3 -> 0 #UD",
+                "0 -> 3 iret", "3 -> 0 int 0x82",
+            ])
+    }
+
     static let refusals = [
         ("guest g { boot: .long; cpus: 2; ring 0 { asm { hlt } } }", "V0320"),
         ("guest g { boot: .long; cpuid: 1 }", "V0320"),

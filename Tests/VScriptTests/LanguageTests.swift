@@ -221,6 +221,58 @@ struct LanguageTests {
         #expect(throws: ScriptError.self) { try session.run(Program("while true { }")) }
     }
 
+    @Test("a collection may change while it is run over")
+    func mutation() throws {
+        #expect(try result("let a = [1, 2]\nfor x in a { a.append(x) }\na") == "[1, 2, 1, 2]")
+        #expect(try result("let a = [1, 2]\na.each(fn(x) { a.clear() })\na.map(fn(x) { a.append(x); x })\na") == "[]")
+        #expect(try result("let m = [a: 1]\nfor k, v in m { m.remove(k); m.b = 2 }\nm") == "[b: 2]")
+        #expect(try result("var f = fn(n) { if n == 0 { 0 } else { f = fn(n) { 7 }; f(n - 1) } }\nf(1)") == "7")
+    }
+
+    @Test("scripts put together at random end with a value or an error", arguments: 0..<4)
+    func randomScripts(seed: UInt64) throws {
+        var state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1
+        func next(_ count: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % max(count, 1)
+        }
+        let sources =
+            Self.scripts.map(\.0) + ValueTests.expressions.map(\.0) + ValueTests.integers.map(\.0)
+            + ValueTests.durations.map(\.0) + ValueTests.texts.map { "print(\($0.0))" } + Self.mistakes.map(\.0)
+        /// A token's text with the space before it, and what it can be exchanged for.
+        let scripts = sources.filter { !$0.contains("import") }.map { source in
+            let tree = parse(SourceFile(source, named: ""))
+            return tree.tokens.dropLast().map { token in
+                (
+                    space: token.startsLine ? "\n" : token.touchesPrevious ? "" : " ",
+                    text: tree.file.text(token.range),
+                    kind: BinaryOperator(token.kind) == nil ? token.kind : .plus
+                )
+            }
+        }
+        let byKind = Dictionary(grouping: scripts.joined(), by: \.kind)
+        var runs = 0
+        for _ in 0..<600 {
+            var script = scripts[next(scripts.count)]
+            for _ in 0..<1 + next(4) where !script.isEmpty {
+                let position = next(script.count)
+                let candidates = byKind[script[position].kind] ?? []
+                if !candidates.isEmpty { script[position].text = candidates[next(candidates.count)].text }
+            }
+            let text = script.map { $0.space + $0.text }.joined()
+            guard let program = try? Program(text, named: "random") else { continue }
+            runs += 1
+            let session = Session(limits: Limits(fuel: 2_000, depth: 50))
+            session.output = { _ in }
+            do {
+                try session.run(program)
+            } catch {
+                #expect(!error.diagnostic.rendered().isEmpty)
+            }
+        }
+        #expect(runs > 50)
+    }
+
     // MARK: - Modules
 
     @Test("arguments of the command line")

@@ -175,4 +175,26 @@ struct RegularExpressionTests {
         let text = [UInt32](repeating: 97, count: 20_000)
         #expect(try RegularExpression("(a*)*(a|aa)+$b").firstMatch(in: text) == nil)
     }
+
+    @Test("a scanner that is fed a text finds where matches end")
+    func scanner() throws {
+        var state: UInt64 = 3
+        func next(_ count: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1
+            return Int(state >> 33) % count
+        }
+        let patterns = ["ab", "a+b?", "(a|b)c", "[ab]{2}c", "a.c", "b*a", "(?:ab)+", "c$", "(a|ab)(c|bcd)"]
+        for pattern in patterns {
+            let regex = try RegularExpression(pattern)
+            let anchored = try RegularExpression("^(?:\(pattern))$")
+            for _ in 0..<40 {
+                let text = (0..<12).map { _ in UInt32(97 + next(4)) }
+                var scanner = regex.scanner()
+                for end in 1...text.count {
+                    let expected = (0..<end).contains { anchored.firstMatch(in: Array(text[$0..<end])) != nil }
+                    #expect(scanner.feed(text[end - 1]) == expected)
+                }
+            }
+        }
+    }
 }

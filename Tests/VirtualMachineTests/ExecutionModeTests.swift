@@ -30,7 +30,8 @@ struct Program: Sendable, CustomTestStringConvertible {
 
     static let all = [
         Program(
-            name: "a counted loop with memory", source: """
+            name: "a counted loop with memory",
+            source: """
                     mov ebx, 0x200000
                     mov ecx, 1000
                     xor eax, eax
@@ -43,7 +44,8 @@ struct Program: Sendable, CustomTestStringConvertible {
                 end: jmp end
                 """, instructions: 3 + 5000, registers: ["rax": 500_500, "rdx": 333_833_500, "rcx": 0]),
         Program(
-            name: "code that rewrites the instruction after the next", source: """
+            name: "code that rewrites the instruction after the next",
+            source: """
                     mov ecx, 5
                 again:
                     inc byte [rel patch + 1]
@@ -56,7 +58,8 @@ struct Program: Sendable, CustomTestStringConvertible {
                 end: jmp end
                 """, instructions: 1 + 5 * 6, registers: ["rbx": 15, "rax": 5]),
         Program(
-            name: "code that rewrites the very next instruction", source: """
+            name: "code that rewrites the very next instruction",
+            source: """
                     mov ecx, 3
                 again:
                     add byte [rel patch], 1
@@ -67,7 +70,8 @@ struct Program: Sendable, CustomTestStringConvertible {
                 end: jmp end
                 """, instructions: 1 + 12, registers: ["rcx": 0]),
         Program(
-            name: "an instruction across two pages", source: """
+            name: "an instruction across two pages",
+            source: """
                     mov ecx, 100
                     jmp over
                     align 4096
@@ -80,7 +84,8 @@ struct Program: Sendable, CustomTestStringConvertible {
                 end: jmp end
                 """, instructions: 2 + 400, registers: ["rdx": 100 * 0x1122_3344]),
         Program(
-            name: "calls, returns and the stack", source: """
+            name: "calls, returns and the stack",
+            source: """
                     mov esp, 0x300000
                     mov edi, 12
                     call fib
@@ -103,7 +108,8 @@ struct Program: Sendable, CustomTestStringConvertible {
                     ret
                 """, instructions: 10_000, registers: ["rax": 144, "rsp": 0x30_0000]),
         Program(
-            name: "a string move of many iterations", source: """
+            name: "a string move of many iterations",
+            source: """
                     mov edi, 0x200000
                     mov ecx, 3000
                     mov al, 0x5a

@@ -35,7 +35,9 @@ import VirtualMachine
         for word in ["BUG", "WARNING", "Oops", "Firmware Bug", "Call Trace"] {
             #expect(!log.contains(word), "the kernel's log says \(word)")
         }
-        for word in ["Switch to symmetric I/O mode setup", "hpet0: at MMIO", "ACPI: Interpreter enabled", "is a 16550A"] {
+        for word in [
+            "Switch to symmetric I/O mode setup", "hpet0: at MMIO", "ACPI: Interpreter enabled", "is a 16550A",
+        ] {
             #expect(log.contains(word), "the kernel's log lacks: \(word)")
         }
     }

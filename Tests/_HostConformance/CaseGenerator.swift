@@ -147,7 +147,9 @@ package struct CaseGenerator {
         for (position, index) in range.enumerated() {
             generated.bytes[index] = UInt8(truncatingIfNeeded: value >> UInt64(position * 8))
         }
-        if case .instruction(let instruction) = code.decode(generated.bytes) { generated.instruction = instruction }
+        if case .instruction(let instruction) = CodeGenerator.decode(generated.bytes) {
+            generated.instruction = instruction
+        }
     }
 
     private func value(of register: Register, _ state: MachineState) -> UInt64 {
@@ -234,7 +236,9 @@ package struct CaseGenerator {
             generated.bytes[length - width + position] =
                 UInt8(truncatingIfNeeded: UInt64(bitPattern: distance) >> UInt64(position * 8))
         }
-        if case .instruction(let instruction) = code.decode(generated.bytes) { generated.instruction = instruction }
+        if case .instruction(let instruction) = CodeGenerator.decode(generated.bytes) {
+            generated.instruction = instruction
+        }
     }
 
     private mutating func codeTarget() -> UInt64 { TestMemory.code.address + UInt64(random.below(0x700)) }
@@ -280,29 +284,36 @@ package struct CaseGenerator {
             } else {
                 generated.bytes[generated.bytes.count - 1] &= ~0x10
             }
-        case .fxsave, .fxrstor:
+        case .fxsave, .fxrstor, .xsave, .xrstor:
             // Whether a misaligned one gives #AC or #GP is the processor's choice (SDM volume 2, FXSAVE).
             experiment.state.flags &= ~RFLAGSMask.AC
+            if instruction.operation == .xsave || instruction.operation == .xrstor {
+                // Components that both have, whatever becomes of the address.
+                experiment.state.registers[0] = UInt64(random.below(4))
+                experiment.state.registers[2] = 0
+            }
+            patchStateArea(instruction, &experiment)
         case .fstp where definition.opcode == 0xD9 && instruction.operands.0.kind == .register:
             // The alias of FSTP ST(i) does what it likes with an empty register.
             experiment.state.setField(MachineState.tags, bytes: 1, 0xFF)
         case .maskmovq, .maskmovdqu:
             // Whether bytes that are not stored fault is the processor's choice (SDM volume 2, MASKMOVDQU).
             experiment.state.flags &= ~RFLAGSMask.AC
-            if instruction.memory.segment != .gs {
-                experiment.state.registers[7] = TestMemory.low.address + UInt64(random.below(0x3000) & ~31)
-            }
+            let base = instruction.memory.segment == .gs ? TestMemory.gsBase : 0
+            experiment.state.registers[7] = TestMemory.low.address + UInt64(random.below(0x3000) & ~31) - base
+        case .fsin, .fcos, .fsincos, .fptan, .fpatan, .fyl2x:
+            // Results that happen to be exact are not always reported as such.
+            maskPrecision(&experiment.state)
         case .f2xm1:
+            maskPrecision(&experiment.state)
             // Defined from -1 to 1 only.
             limitExponent(&experiment.state, below: 0x3FFF)
         case .fyl2xp1:
+            maskPrecision(&experiment.state)
             // Defined for less than 1 - sqrt(1/2) only.
             limitExponent(&experiment.state, below: 0x3FFD)
         case .loop, .loope, .loopne, .jcxz:
             if random.chance(2) { experiment.state.registers[1] = UInt64(random.below(3)) }
-        case .xsave, .xsavec, .xsaveopt, .xrstor:
-            experiment.state.registers[0] = UInt64(random.below(4))
-            experiment.state.registers[2] = 0
         default: break
         }
         switch instruction.operation {
@@ -325,6 +336,25 @@ package struct CaseGenerator {
             experiment.state.registers[2] = memoryWord(address &+ 8, experiment)
         default: break
         }
+    }
+
+    /// Makes what FXRSTOR and XRSTOR load valid, most times: MXCSR, and the header of the standard format.
+    private mutating func patchStateArea(_ instruction: Instruction, _ experiment: inout Case) {
+        guard instruction.operation == .fxrstor || instruction.operation == .xrstor, !random.chance(8) else { return }
+        let address = linearAddress(instruction, experiment.state)
+        patch(address &+ 24, littleEndian(random.next() & 0xFFFF | random.next() << 32), &experiment)
+        patch(address &+ 512, littleEndian(UInt64(random.below(4))), &experiment)
+        for offset in stride(from: UInt64(520), to: 576, by: 8) {
+            patch(address &+ offset, littleEndian(0), &experiment)
+        }
+    }
+
+    private func maskPrecision(_ state: inout MachineState) {
+        let control = state.field(MachineState.controlWord, bytes: 2)
+        state.setField(MachineState.controlWord, bytes: 2, control | X87Bits.precision)
+        let status = state.field(MachineState.statusWord, bytes: 2)
+        let isPending = status & ~(control | X87Bits.precision) & 0x3F != 0
+        state.setField(MachineState.statusWord, bytes: 2, status & ~0x8080 | (isPending ? 0x8080 : 0))
     }
 
     /// Makes ST(0) smaller than the power of two of a biased exponent.

@@ -24,7 +24,7 @@ struct CodeGenerator {
     func generate(_ random: inout RandomSource) -> GeneratedCode? {
         for _ in 0..<64 {
             var code = attempt(&random)
-            guard case .instruction(let instruction) = decode(code.bytes), Int(instruction.row) == row,
+            guard case .instruction(let instruction) = Self.decode(code.bytes), Int(instruction.row) == row,
                 !dependsOnVendor(instruction)
             else { continue }
             code.instruction = instruction
@@ -38,7 +38,7 @@ struct CodeGenerator {
     }
 
     /// Decodes bytes as 64-bit code.
-    func decode(_ bytes: [UInt8]) -> DecodeResult { bytes.withUnsafeBytes { Decoder.decode($0, mode: .bits64) } }
+    static func decode(_ bytes: [UInt8]) -> DecodeResult { bytes.withUnsafeBytes { Decoder.decode($0, mode: .bits64) } }
 
     private func attempt(_ random: inout RandomSource) -> GeneratedCode {
         var bytes = definition.isVEX ? vexPrefix(&random) : legacyPrefixes(&random)

@@ -12,15 +12,18 @@ package func compareOutcomes(_ experiment: Case, host: Outcome, engine: Outcome,
     }
     compare("RIP", host.state.rip, engine.state.rip)
     guard host.vector == engine.vector, host.state.rip == engine.state.rip else { return found }
-    // The kernel replaces the error code of other exceptions by 0.
-    if [8, 10, 11, 12, 13, 14, 17].contains(host.vector) {
-        // Faults on addresses above user space the kernel reports as protection violations.
-        let mask: UInt64 = host.vector == 14 && host.address >= 0x7FFF_FFFF_F000 ? ~1 : .max
-        compare("the error code", host.errorCode & mask, engine.errorCode & mask)
-    }
+    if let expected = host.time, let time = engine.time { compare("the count of guest time", expected, time) }
     if host.vector == 14 {
-        let mask: UInt64 = experiment.latitude.addressInPage ? ~0xFFF : .max
-        compare("CR2", host.address & mask, engine.address & mask)
+        // Faults on addresses above user space the kernel reports as protection violations.
+        let mask: UInt64 = host.address >= 0x7FFF_FFFF_F000 ? ~1 : .max
+        if !experiment.latitude.anyPageFault {
+            compare("the error code", host.errorCode & mask, engine.errorCode & mask)
+            let addresses: UInt64 = experiment.latitude.addressInPage ? ~0xFFF : .max
+            compare("CR2", host.address & addresses, engine.address & addresses)
+        }
+    } else if [8, 10, 11, 12, 13, 17].contains(host.vector) {
+        // Of other exceptions the kernel reports no error code.
+        compare("the error code", host.errorCode, engine.errorCode)
     }
     let names = [
         "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",

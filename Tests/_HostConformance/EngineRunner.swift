@@ -69,6 +69,7 @@ package final class EngineRunner {
             outcome.vector = .max
         }
         outcome.state = capture()
+        if path != .direct { outcome.time = s.pointee.time }
         outcome.changes = takeChanges()
         if let address = physicalAddress(experiment.state.rip) {
             write(address, [UInt8](repeating: 0xF4, count: experiment.code.count))

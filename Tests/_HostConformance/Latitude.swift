@@ -7,6 +7,7 @@ extension CaseGenerator {
         latitude.flags = UInt64(definition.undefined.rawValue)
         let operands = [instruction.operands.0, instruction.operands.1]
         latitude.addressInPage = operands.contains { $0.kind == .memory && $0.width > 64 }
+        latitude.anyPageFault = operands.contains { $0.kind == .memory && $0.width > 128 }
         latitude.entersMMX = operands.contains { $0.register.class == .mmx }
         switch instruction.operation {
         // The first byte that is stored, or the operand's first.
@@ -25,7 +26,7 @@ extension CaseGenerator {
         case .fld where instruction.operands.0.kind == .register:
             // With the stack full and the source empty: overflow or underflow.
             latitude.x87Status = X87Bits.C1
-        case .fxsave:
+        case .fxsave, .xsave:
             // The pointers to the last instruction, and MXCSR_MASK.
             latitude.ignoredWords = [0, 8, 16, 24].reduce(into: []) { $0.insert((address &+ $1) & ~7) }
             if address & 7 != 0 { latitude.ignoredWords.insert((address &+ 32) & ~7) }

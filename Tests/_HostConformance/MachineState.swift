@@ -65,6 +65,8 @@ package struct Outcome {
     package var address: UInt64 = 0
     /// The words of memory that differ from `TestMemory.image`.
     package var changes: [MemoryWord] = []
+    /// The counts of guest time it took; nil where nobody counts.
+    package var time: UInt64?
 
     package init() {}
 }
@@ -79,6 +81,8 @@ package struct Latitude {
     package var ulps: UInt64 = 0
     /// Which of the bytes of a large operand CR2 names.
     package var addressInPage = false
+    /// Which of the pages of a very large operand faults.
+    package var anyPageFault = false
     /// Whether a faulting instruction has become an MMX instruction already, with TOP 0 and all registers in use.
     package var entersMMX = false
     /// Bytes that state areas keep for the processor's own use, by offset from the word `address`.

@@ -128,20 +128,9 @@ final class ConsoleObject: HostObject {
         }
         guard let match else { throw failure("the prompt did not come back", stop) }
         var output = console.output[start..<match.lowerBound]
-        // The first line is the echo of what was typed; a terminal may break a long one.
-        let echo = Array(text.utf8)
-        var rest = echo[...]
-        while let next = rest.first, let byte = output.first {
-            if byte == next {
-                rest.removeFirst()
-            } else if byte != UInt8(ascii: "\r"), byte != UInt8(ascii: "\n") {
-                break
-            }
-            output.removeFirst()
-        }
-        if rest.isEmpty {
-            while let byte = output.first, byte == UInt8(ascii: "\r") { output.removeFirst() }
-            if output.first == UInt8(ascii: "\n") { output.removeFirst() }
+        if case .passed(let end) = Echo(text + "\n", from: start).progress(in: console.output), end <= match.lowerBound
+        {
+            output = output[end...]
         }
         return String(decoding: output, as: UTF8.self).replacing("\r\n", with: "\n").trimmingLineEnds
     }
@@ -167,6 +156,16 @@ extension Array where Element == UInt8 {
 
 /// What was typed last, so that a wait does not take its echo for the guest's answer.
 struct Echo {
+    /// How far the output has repeated what was typed.
+    enum Progress: Equatable {
+        /// All that has come so far is echo.
+        case going
+        /// The echo ended at an offset.
+        case passed(Int)
+        /// Something else came.
+        case absent
+    }
+
     private var bytes: [UInt8] = []
     private var start = 0
 
@@ -178,11 +177,46 @@ struct Echo {
         self.start = start
     }
 
+    /// Compares the output with what was typed.
+    ///
+    /// Between the characters a terminal may break a long line, and a shell may ask the terminal where its cursor is
+    /// (control sequences, ECMA-48 section 5.4).
+    func progress(in output: [UInt8]) -> Progress {
+        var position = start
+        for byte in bytes {
+            while position < output.count, output[position] != byte {
+                let next = output[position]
+                if next == UInt8(ascii: "\r") || next == UInt8(ascii: "\n") {
+                    position += 1
+                } else if next == 0x1B {
+                    guard let end = Self.endOfControlSequence(output, at: position) else { return .absent }
+                    position = end
+                } else {
+                    return .absent
+                }
+            }
+            guard position < output.count else { return .going }
+            position += 1
+        }
+        return .passed(position)
+    }
+
+    /// Where a control sequence, ESC [ … letter, ends; the end of the output if it is not all there, nil if it is none.
+    private static func endOfControlSequence(_ output: [UInt8], at start: Int) -> Int? {
+        guard start + 1 < output.count else { return output.count }
+        guard output[start + 1] == UInt8(ascii: "[") else { return nil }
+        let parameters = output[(start + 2)...].prefix { 0x20...0x3F ~= $0 }
+        return min(parameters.endIndex + 1, output.count)
+    }
+
     /// Where a search that begins at an offset begins once the echo is passed over.
     func skip(_ output: [UInt8], from searched: Int) -> Int {
-        guard !bytes.isEmpty, output.count > start, searched <= start + bytes.count else { return searched }
-        let come = output[start...].prefix(bytes.count)
-        return bytes.starts(with: come) ? max(searched, start + come.count) : searched
+        guard !bytes.isEmpty else { return searched }
+        switch progress(in: output) {
+        case .going: return max(searched, output.count)
+        case .passed(let end): return max(searched, end)
+        case .absent: return searched
+        }
     }
 }
 

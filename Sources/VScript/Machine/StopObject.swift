@@ -9,7 +9,6 @@ final class StopObject: HostObject {
     /// What a console wait has found.
     private let match: String?
     private let guest: GuestObject
-    private let digest: UInt64
     /// Whether the script has looked at how the run ended.
     private(set) var isNoticed = false
     /// The registers when the run ended, in lines.
@@ -20,7 +19,6 @@ final class StopObject: HostObject {
         self.guest = guest
         self.span = span
         self.match = match
-        digest = 0
         registers = stop.reason == .crashed ? Self.registers(of: guest) : []
     }
 

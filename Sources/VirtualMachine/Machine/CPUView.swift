@@ -9,7 +9,9 @@ public struct CPUView {
 
     /// The current privilege level.
     public var ring: Int { Int(state.pointee.cpl) }
+    /// The instruction pointer.
     public var rip: UInt64 { state.pointee.rip }
+    /// The flags.
     public var rflags: UInt64 { state.pointee.rflags }
 
     /// `real`, `virtual-8086`, `protected 16`, `protected 32`, `compatibility` or `64-bit`.
@@ -47,7 +49,9 @@ public struct CPUView {
         return true
     }
 
-    /// Reads linear memory as the current privilege level sees it; nil where it is not mapped. Changes nothing.
+    /// Reads linear memory as the current privilege level sees it; nil where it is not mapped.
+    ///
+    /// Changes nothing.
     public func read(_ linear: UInt64, count: Int) -> [UInt8]? {
         guard count >= 0, count <= 1 << 30 else { return nil }
         var bytes: [UInt8] = []

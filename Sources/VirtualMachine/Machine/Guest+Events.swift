@@ -2,8 +2,11 @@ import X86Engine
 
 /// Which events a handler or a run waits for; what is nil matches anything.
 public struct EventFilter: Sendable {
+    /// The kind of event.
     public var kind: GuestEvent.Kind
+    /// The level before a transition, or at which the event happens.
     public var from: Level?
+    /// The level after a transition.
     public var to: Level?
     /// Vectors of exceptions and interrupts; ports, MSR indices, control-register numbers, hypercall and system-call
     /// numbers (RAX).

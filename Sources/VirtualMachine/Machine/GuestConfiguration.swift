@@ -3,9 +3,11 @@ import X86Engine
 
 /// What is chosen when a guest is declared.
 public struct GuestConfiguration: Sendable {
+    /// What messages call the guest.
     public var name: String
     /// RAM in bytes, a multiple of 4 KiB, at least 1 MiB.
     public var memory: UInt64 = 128 << 20
+    /// What the guest starts from.
     public var boot: BootSource
     /// What RDRAND and RDSEED count from.
     public var seed: UInt64 = 0

@@ -7,6 +7,7 @@ public final class GuestConsole {
     public private(set) var debugOutput: [UInt8] = []
     /// Hears each byte as it comes.
     public var onOutput: ((UInt8) -> Void)?
+    /// Hears each byte of port 0xE9 as it comes.
     public var onDebugOutput: ((UInt8) -> Void)?
     /// Where the next wait begins to search.
     private var searched = 0

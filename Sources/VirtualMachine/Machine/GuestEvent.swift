@@ -6,6 +6,7 @@ public enum Level: Int, Sendable, Comparable, CaseIterable, CustomStringConverti
     case root = -1
     case ring0 = 0, ring1, ring2, ring3
 
+    /// Whether a level is more privileged than another.
     public static func < (lhs: Level, rhs: Level) -> Bool { lhs.rawValue < rhs.rawValue }
 
     /// `root` or the ring's number.
@@ -21,18 +22,23 @@ public struct GuestEvent: Equatable, Sendable {
         case transition, exception, interrupt, io, msr, cr, syscall, hypercall, halt, cpuid, exec, console, reset
     }
 
+    /// What happened.
     public var kind: Kind
     /// Guest time in nanoseconds.
     public var time: UInt64
+    /// Instructions, REP iterations and deliveries so far.
     public var instructions: UInt64
     /// RIP at the event: of the instruction concerned; for a transition, where it led.
     public var rip: UInt64
     /// The level before; for events before a change the level at which they happen.
     public var from: Level
+    /// The level after a transition, else the same as `from`.
     public var to: Level
     /// What caused a transition, in the manuals' words.
     public var cause = ""
+    /// The vector of an exception or interrupt.
     public var vector: Int?
+    /// What the exception pushes, where it pushes anything.
     public var errorCode: UInt32?
     /// The faulting linear address, a port, an MSR index or a control register's number.
     public var address: UInt64?
@@ -50,28 +56,41 @@ public struct GuestEvent: Equatable, Sendable {
 public struct Transition: Equatable, Sendable {
     /// Where the processor was before or after.
     public struct Point: Equatable, Sendable {
+        /// The privilege level.
         public var level: Level
+        /// The selector in CS.
         public var cs: UInt16
+        /// The instruction pointer.
         public var rip: UInt64
+        /// The selector in SS.
         public var ss: UInt16
+        /// The stack pointer.
         public var rsp: UInt64
+        /// The base of the paging structures, with its flags.
         public var cr3: UInt64
+        /// The flags.
         public var rflags: UInt64
     }
 
     /// Counted from 1 on over the guest's life.
     public var sequence: UInt64
+    /// Guest time in nanoseconds.
     public var time: UInt64
+    /// Instructions, REP iterations and deliveries so far.
     public var instructions: UInt64
     /// A word or two: `syscall`, `#PF`, `interrupt 0x20`, `int 0x80`, `iret`.
     public var cause: String
     /// The gate's kind, DPL and index, if one was used.
     public var gate: String?
+    /// Where the processor was.
     public var before: Point
+    /// Where it is then.
     public var after: Point
     /// True if the stack pointer came from a TSS.
     public var switchedStack: Bool
+    /// The vector of an exception or interrupt.
     public var vector: Int?
+    /// What the exception pushed, where it pushed anything.
     public var errorCode: UInt32?
     /// CR2 of a page fault.
     public var address: UInt64?
@@ -144,7 +163,9 @@ extension GateRecord {
     }
 }
 
-/// The names of the exceptions (SDM vol. 3 table 6-1).
+/// The names of the exceptions.
+///
+/// SDM vol. 3 table 6-1.
 public enum ExceptionName {
     private static let names = [
         "DE", "DB", "NMI", "BP", "OF", "BR", "UD", "NM", "DF", "CSO", "TS", "NP", "SS", "GP", "PF", "15", "MF", "AC",

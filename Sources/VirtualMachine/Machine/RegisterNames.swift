@@ -35,7 +35,9 @@ enum RegisterNames {
             }
         }.map { (String(describing: $0), $0) })
 
-    /// RFLAGS bits by name (SDM vol. 1 section 3.4.3).
+    /// RFLAGS bits by name.
+    ///
+    /// SDM vol. 1 section 3.4.3.
     static let flagBits: [String: UInt64] = [
         "CF": RFLAGS.CF, "PF": RFLAGS.PF, "AF": RFLAGS.AF, "ZF": RFLAGS.ZF, "SF": RFLAGS.SF, "TF": RFLAGS.TF,
         "IF": RFLAGS.IF, "DF": RFLAGS.DF, "OF": RFLAGS.OF, "NT": RFLAGS.NT, "RF": RFLAGS.RF, "VM": RFLAGS.VM,

@@ -18,6 +18,7 @@ public struct Stop: Equatable, Sendable {
         case shutdown
     }
 
+    /// Why the run ended.
     public var reason: Reason
     /// What a handler said, or what became of the guest, in words.
     public var detail: String

@@ -60,7 +60,9 @@ final class BlockCache {
         return arena + used
     }
 
-    /// Forgets all blocks. Nothing may be running.
+    /// Forgets all blocks.
+    ///
+    /// Nothing may be running.
     func removeAll() {
         used = 0
         for page in pages { heads[page] = nil }

@@ -371,7 +371,9 @@ extension HotContext {
         state.setFlags(result: T(truncatingIfNeeded: low), carry: high != 0, overflow: high != 0)
     }
 
-    /// DIV: rAX, rDX = rDX:rAX / source, or #DE. Flags, undefined in the manuals, stay.
+    /// DIV: rAX, rDX = rDX:rAX / source, or #DE.
+    ///
+    /// Flags, undefined in the manuals, stay.
     @inline(__always)
     func divide<T: FixedWidthInteger & UnsignedInteger>(
         _: T.Type, _ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64
@@ -440,7 +442,9 @@ extension HotContext {
         }
     }
 
-    /// CMPXCHG: the old value is written back when it differs (SDM vol. 2, CMPXCHG).
+    /// CMPXCHG: the old value is written back when it differs.
+    ///
+    /// SDM vol. 2, CMPXCHG.
     @inline(__always)
     func compareExchange<T: FixedWidthInteger & UnsignedInteger>(
         _: T.Type, _ op: UnsafeMutablePointer<MicroOperation>, _ time: UInt64

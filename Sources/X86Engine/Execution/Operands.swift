@@ -23,7 +23,9 @@ extension Processor {
         }
     }
 
-    /// Writes a general register; 32-bit writes clear the upper half (SDM vol. 1 section 3.4.1.1).
+    /// Writes a general register; 32-bit writes clear the upper half.
+    ///
+    /// SDM vol. 1 section 3.4.1.1.
     package func setGeneral(_ register: Register, _ value: UInt64) {
         let number = register.number
         switch register.class {

@@ -96,7 +96,9 @@ extension Processor {
         state.pointee.systemFlags & (RFLAGS.TF | RFLAGS.RF) != 0 || codeBreakpointsEnabled
     }
 
-    /// What happens between two instructions, in the order of SDM vol. 3 table 6-2.
+    /// Does what is due between two instructions, in the manuals' order.
+    ///
+    /// SDM vol. 3 table 6-2.
     private func serviceBoundary() -> RunResult? {
         let s = state
         if s.pointee.signals & Signal.stop != 0 {

@@ -2,13 +2,17 @@
 // page, write to code or paging structures, or be watched comes through here.
 
 extension Processor {
-    /// Whether a linear address is canonical for 48 implemented bits (SDM vol. 1 section 3.3.7.1).
+    /// Whether a linear address is canonical for 48 implemented bits.
+    ///
+    /// SDM vol. 1 section 3.3.7.1.
     @inline(__always)
     static func isCanonical(_ linear: UInt64) -> Bool {
         UInt64(bitPattern: Int64(bitPattern: linear << 16) >> 16) == linear
     }
 
-    /// Reads 1, 2, 4 or 8 bytes, zero-extended. Outside 64-bit mode the caller has truncated the address.
+    /// Reads 1, 2, 4 or 8 bytes, zero-extended.
+    ///
+    /// Outside 64-bit mode the caller has truncated the address.
     package func readLinear(
         _ linear: UInt64, width: Int, _ privilege: AccessPrivilege = .current
     ) throws(Fault) -> UInt64 {
@@ -80,7 +84,9 @@ extension Processor {
         state.pointee.mode.code == 64 || linear >> 63 != 0 ? linear : linear & 0xFFFF_FFFF
     }
 
-    /// #AC where CR0.AM, RFLAGS.AC and CPL 3 ask for it (SDM vol. 3 section 6.15).
+    /// #AC where CR0.AM, RFLAGS.AC and CPL 3 ask for it.
+    ///
+    /// SDM vol. 3 section 6.15.
     @inline(__always)
     private func checkAlignment(_ linear: UInt64, _ width: Int) throws(Fault) {
         if linear & UInt64(width - 1) != 0 && alignmentChecking { throw .alignmentCheck }

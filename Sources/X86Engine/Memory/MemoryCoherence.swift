@@ -4,8 +4,10 @@
 extension PhysicalMemory {
     func attach(_ processor: Processor) { processors.append(AttachedProcessor(processor)) }
 
-    func detach(_ processor: Processor) { let leaving = AttachedProcessor(processor)
-        processors.removeAll { $0 == leaving } }
+    func detach(_ processor: Processor) {
+        let leaving = AttachedProcessor(processor)
+        processors.removeAll { $0 == leaving }
+    }
 
     /// Flags a page whose entries translations are made from.
     func markPagingStructure(_ page: Int) {

@@ -3,7 +3,9 @@ package enum AccessKind: UInt8, Sendable {
     case read, write, execute
 }
 
-/// On whose behalf memory is accessed (SDM vol. 3 section 4.6).
+/// On whose behalf memory is accessed.
+///
+/// SDM vol. 3 section 4.6.
 package enum AccessPrivilege: UInt8, Sendable {
     /// As the current privilege level says.
     case current
@@ -33,7 +35,9 @@ package struct WalkStep: Equatable, Sendable {
     package var entry: UInt64
 }
 
-/// Flags of a paging-structure entry (SDM vol. 3 tables 4-5 to 4-20).
+/// Flags of a paging-structure entry.
+///
+/// SDM vol. 3 tables 4-5 to 4-20.
 package enum PageEntry {
     package static let P: UInt64 = 1 << 0
     package static let RW: UInt64 = 1 << 1
@@ -45,7 +49,9 @@ package enum PageEntry {
     package static let XD: UInt64 = 1 << 63
 }
 
-/// Bits of a page-fault error code (SDM vol. 3 section 4.7).
+/// Bits of a page-fault error code.
+///
+/// SDM vol. 3 section 4.7.
 package enum PageFaultCode {
     package static let P: UInt32 = 1 << 0
     package static let WR: UInt32 = 1 << 1
@@ -58,9 +64,10 @@ extension Processor {
     /// The mask of physical-address bits that the model has.
     var physicalAddressMask: UInt64 { (1 << UInt64(model.physicalAddressWidth)) &- 1 }
 
-    /// Translates a linear address, sets accessed and dirty flags, and raises #PF as SDM vol. 3 chapter 4 says.
+    /// Translates a linear address, sets accessed and dirty flags, and raises #PF.
     ///
-    /// `steps`, when given, receives the entries read; inspection passes `touch: false` so that nothing changes.
+    /// SDM vol. 3 chapter 4. `steps`, when given, receives the entries read; inspection passes `touch: false` so that
+    /// nothing changes.
     func translate(
         _ linear: UInt64, _ kind: AccessKind, _ privilege: AccessPrivilege = .current, touch: Bool = true,
         steps: UnsafeMutablePointer<[WalkStep]>? = nil

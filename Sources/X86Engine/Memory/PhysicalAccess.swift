@@ -37,7 +37,9 @@ extension Processor {
 }
 
 extension PhysicalMemory {
-    /// Copies bytes in; false, with nothing written, unless all of the range is RAM. Used by loaders and DMA.
+    /// Copies bytes in; false, with nothing written, unless all of the range is RAM.
+    ///
+    /// Used by loaders and DMA.
     package func write(_ physical: UInt64, _ bytes: UnsafeRawBufferPointer) -> Bool {
         forEachPart(of: physical, count: bytes.count) { page, offset, range in
             write(page: page, offset: offset, bytes: UnsafeRawBufferPointer(rebasing: bytes[range]))

@@ -65,14 +65,14 @@ extension Processor {
         return (descriptor.base &+ offset) & 0xFFFF_FFFF
     }
 
-    /// The linear address of 16 bytes that must be aligned: #GP(0) for alignment comes before other checks.
+    /// The linear address of bytes that must be aligned: #GP(0) for alignment comes before other checks.
     package func alignedAddress(
-        _ segment: Register, _ offset: UInt64, _ kind: AccessKind
+        _ segment: Register, _ offset: UInt64, width: Int, alignment: UInt64, _ kind: AccessKind
     ) throws(Fault) -> UInt64 {
         let hasBase = state.pointee.mode.code != 64 || segment == .fs || segment == .gs
         let base = hasBase ? state.pointee.segment(segment).base : 0
-        guard (base &+ offset) & 15 == 0 else { throw .generalProtection(0) }
-        return try linearAddress(segment, offset, width: 16, kind)
+        guard (base &+ offset) & (alignment &- 1) == 0 else { throw .generalProtection(0) }
+        return try linearAddress(segment, offset, width: width, kind)
     }
 
     /// The offset part of an instruction's memory operand, truncated to its address size.

@@ -1,4 +1,6 @@
-/// Bits of RFLAGS (SDM vol. 1 section 3.4.3).
+/// Bits of RFLAGS.
+///
+/// SDM vol. 1 section 3.4.3.
 package enum RFLAGS {
     package static let CF: UInt64 = 1 << 0
     /// Bit 1, which always reads as one.
@@ -23,7 +25,9 @@ package enum RFLAGS {
     package static let status: UInt64 = CF | PF | AF | ZF | SF | OF
 }
 
-/// Bits of CR0 (SDM vol. 3 section 2.5).
+/// Bits of CR0.
+///
+/// SDM vol. 3 section 2.5.
 package enum CR0 {
     package static let PE: UInt64 = 1 << 0
     package static let MP: UInt64 = 1 << 1
@@ -38,7 +42,9 @@ package enum CR0 {
     package static let PG: UInt64 = 1 << 31
 }
 
-/// Bits of CR4 (SDM vol. 3 section 2.5).
+/// Bits of CR4.
+///
+/// SDM vol. 3 section 2.5.
 package enum CR4 {
     package static let VME: UInt64 = 1 << 0
     package static let PVI: UInt64 = 1 << 1
@@ -60,7 +66,9 @@ package enum CR4 {
     package static let SMAP: UInt64 = 1 << 21
 }
 
-/// Bits of IA32_EFER (SDM vol. 3 section 2.2.1; AMD APM vol. 2 section 3.1.7).
+/// Bits of IA32_EFER.
+///
+/// SDM vol. 3 section 2.2.1; AMD APM vol. 2 section 3.1.7.
 package enum EFER {
     package static let SCE: UInt64 = 1 << 0
     package static let LME: UInt64 = 1 << 8

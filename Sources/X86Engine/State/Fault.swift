@@ -1,4 +1,6 @@
-/// An exception that an instruction raises before it has changed anything (SDM vol. 3 chapter 6).
+/// An exception that an instruction raises before it has changed anything.
+///
+/// SDM vol. 3 chapter 6.
 package struct Fault: Error, Equatable, Sendable {
     /// 0...31.
     package var vector: UInt8

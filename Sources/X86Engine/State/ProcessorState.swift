@@ -61,7 +61,9 @@ package struct ProcessorState {
     package var cr3: UInt64 = 0
     package var cr4: UInt64 = 0
     package var xcr0: UInt64 = 1
-    /// The PAE page-directory-pointer-table entries, loaded by MOV to CR3 (SDM vol. 3 section 4.4.1).
+    /// The PAE page-directory-pointer-table entries, loaded by MOV to CR3.
+    ///
+    /// SDM vol. 3 section 4.4.1.
     package var pdpte: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
     package var dr0: UInt64 = 0
     package var dr1: UInt64 = 0
@@ -114,12 +116,16 @@ package struct ProcessorState {
     }
 }
 
-/// What a logical processor is doing (SDM vol. 3 section 25.4.2 uses the same list).
+/// What a logical processor is doing.
+///
+/// SDM vol. 3 section 25.4.2 uses the same list.
 package enum Activity: UInt8, Sendable {
     case active, halted, shutdown, waitForSIPI
 }
 
-/// Why interrupts wait for one instruction (SDM vol. 3 section 6.8.3).
+/// Why interrupts wait for one instruction.
+///
+/// SDM vol. 3 section 6.8.3.
 package enum InterruptShadow {
     package static let sti: UInt8 = 1
     package static let movSS: UInt8 = 2
@@ -136,7 +142,9 @@ package enum Signal {
     package static let stop: UInt8 = 1 << 4
 }
 
-/// The x87 state (SDM vol. 1 section 8.1). MMX registers are the significands.
+/// The x87 state.
+///
+/// MMX registers are the significands. SDM vol. 1 section 8.1.
 package struct X87State: Equatable, Sendable {
     /// Significand of R0...R7 (physical registers, not stack positions).
     package var significands = SIMD8<UInt64>(repeating: 0)
@@ -155,7 +163,9 @@ package struct X87State: Equatable, Sendable {
     package init() {}
 }
 
-/// XMM registers and MXCSR (SDM vol. 1 section 10.2).
+/// XMM registers and MXCSR.
+///
+/// SDM vol. 1 section 10.2.
 package struct SSEState: Equatable, Sendable {
     /// XMM0...XMM15 as pairs of quadwords, low first: element 2n is the low half of XMMn.
     package var xmm = (

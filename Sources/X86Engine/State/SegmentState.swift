@@ -1,4 +1,6 @@
-/// A segment register with its hidden part, or LDTR or TR (SDM vol. 3 section 3.4.3).
+/// A segment register with its hidden part, or LDTR or TR.
+///
+/// SDM vol. 3 section 3.4.3.
 package struct SegmentState: Equatable, Sendable {
     package var base: UInt64 = 0
     /// In bytes, granularity already applied.
@@ -22,13 +24,17 @@ package struct SegmentState: Equatable, Sendable {
             && lhs.selector == rhs.selector
     }
 
-    /// The four type bits (SDM vol. 3 section 3.4.5.1 and 3.5).
+    /// The four type bits.
+    ///
+    /// SDM vol. 3 section 3.4.5.1 and 3.5.
     package var type: UInt32 { attributes & 0xF }
     /// S: code or data rather than a system descriptor.
     package var isCodeOrData: Bool { attributes & 0x10 != 0 }
     package var isCode: Bool { attributes & 0x18 == 0x18 }
     package var isConforming: Bool { attributes & 0x1C == 0x1C }
-    /// Data segments: writable. Code segments: readable.
+    /// Data segments: writable.
+    ///
+    /// Code segments: readable.
     package var isWritableOrReadable: Bool { attributes & 0x2 != 0 }
     package var isExpandDown: Bool { attributes & 0x1C == 0x14 }
     package var descriptorPrivilegeLevel: UInt8 { UInt8(truncatingIfNeeded: attributes >> 5 & 3) }

@@ -74,8 +74,10 @@ extension Processor {
         return hasher.value
     }
 
-    /// The physical address that a linear one leads to for the current privilege level's data reads, nil where there is
-    /// none. Changes nothing.
+    /// The physical address that a linear one leads to for the current privilege level's data reads, nil where there
+    /// is none.
+    ///
+    /// Changes nothing.
     package func inspect(_ linear: UInt64) -> UInt64? {
         do throws(Fault) {
             return try translate(linear, .read, .current, touch: false).physical

@@ -52,7 +52,9 @@ extension ProcessorState {
         }
     }
 
-    /// RFLAGS as a whole. The setter keeps bit 1 set and reserved bits clear but does not call `updateMode()`.
+    /// RFLAGS as a whole.
+    ///
+    /// The setter keeps bit 1 set and reserved bits clear but does not call `updateMode()`.
     package var rflags: UInt64 {
         get { systemFlags | statusFlags }
         set {
@@ -66,7 +68,9 @@ extension ProcessorState {
         statusFlags = statusFlags & ~mask | values & mask
     }
 
-    /// Whether condition code 0...15 holds (SDM vol. 1 appendix B).
+    /// Whether condition code 0...15 holds.
+    ///
+    /// SDM vol. 1 appendix B.
     package func holds(_ condition: UInt8) -> Bool {
         let base: Bool
         switch condition >> 1 & 7 {

@@ -52,9 +52,11 @@ extension Processor {
     func stateArea(
         _ instruction: borrowing Instruction, alignment: UInt64, count: Int, _ kind: AccessKind
     ) throws(Fault) -> StateArea {
-        let linear = try linearAddress(
-            instruction.memory.segment, effectiveAddress(instruction), width: count, kind)
-        guard linear & (alignment &- 1) == 0 else { throw .generalProtection(0) }
+        let segment = instruction.memory.segment
+        let address = effectiveAddress(instruction)
+        // FXSAVE and FXRSTOR find an address that is not canonical before they look at its alignment.
+        if alignment == 16 { _ = try linearAddress(segment, address, width: 1, kind) }
+        let linear = try alignedAddress(segment, address, width: count, alignment: alignment, kind)
         _ = try translateRange(linear, count: count, kind)
         return StateArea(linear: linear, hasWidePointers: instruction.operandSize == 64)
     }

@@ -21,13 +21,9 @@ extension Processor {
     ) throws(Fault) -> UInt64 {
         let segment = instruction.memory.segment
         let address = effectiveAddress(instruction)
-        if alignment == .required {
-            // Before every other check of the address, whatever the segment.
-            let hasBase = state.pointee.mode.code != 64 || segment == .fs || segment == .gs
-            let base = hasBase ? state.pointee.segment(segment).base : 0
-            guard (base &+ address) & 15 == 0 else { throw .generalProtection(0) }
-        }
-        return try linearAddress(segment, address, width: 16, kind)
+        return alignment == .required
+            ? try alignedAddress(segment, address, width: 16, alignment: 16, kind)
+            : try linearAddress(segment, address, width: 16, kind)
     }
 
     /// Reads 16 bytes.

@@ -113,7 +113,7 @@ extension Processor {
         let address = effectiveAddress(instruction)
         let linear =
             bytes == 8
-            ? try alignedAddress(segment, address, .write)
+            ? try alignedAddress(segment, address, width: 16, alignment: 16, .write)
             : try linearAddress(segment, address, width: 8, .write)
         try probeWrite(linear, width: 2 * bytes)
         let upper = wrapLinear(linear &+ UInt64(bytes))
