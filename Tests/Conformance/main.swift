@@ -13,6 +13,7 @@ struct Options {
     var seed: UInt64 = 1
     var rows: [String] = []
     var paths = ExecutionPath.allCases
+    var modes: [CodeMode] = [.bits64, .bits32]
     var exactFlags = false
     var isVerbose = false
 }
@@ -30,7 +31,7 @@ func parse(_ arguments: [String]) -> Options {
         switch argument {
         case "--exact-flags": options.exactFlags = true
         case "--verbose": options.isVerbose = true
-        case "--oracle", "--cases", "--sequences", "--seed", "--row", "--path":
+        case "--oracle", "--cases", "--sequences", "--seed", "--row", "--path", "--mode":
             guard let value = rest.popFirst() else { fail("\(argument) needs a value") }
             switch argument {
             case "--oracle": options.oracle = value
@@ -43,6 +44,9 @@ func parse(_ arguments: [String]) -> Options {
             case "--seed":
                 guard let number = UInt64(value) else { fail("--seed needs a number") }
                 options.seed = number
+            case "--mode":
+                guard value == "64" || value == "32" else { fail("--mode is 64 or 32") }
+                options.modes = [value == "64" ? .bits64 : .bits32]
             case "--path":
                 guard let path = ExecutionPath(rawValue: value) else {
                     fail("--path is one of " + ExecutionPath.allCases.map(\.rawValue).joined(separator: ", "))
@@ -53,7 +57,7 @@ func parse(_ arguments: [String]) -> Options {
         default:
             fail(
                 "unknown argument \(argument)\nusage: conformance [--cases N] [--sequences N] [--row NUMBER|OPERATION]... "
-                    + "[--seed N] [--path direct|interpreter|blocks] [--exact-flags] [--verbose]")
+                    + "[--seed N] [--mode 64|32] [--path direct|interpreter|blocks] [--exact-flags] [--verbose]")
         }
     }
     guard !options.oracle.isEmpty else { fail("--oracle names the host oracle's program") }
@@ -92,14 +96,17 @@ do {
         }
     }
 
-    print("row\tcases\tdifferences")
-    for row in selectedRows(options.rows) {
-        guard let result = try conformance.run(row: row, count: options.cases, seed: options.seed) else { continue }
-        report("\(row)\t\(rowName(row))", result)
-    }
+    print("mode\trow\tcases\tdifferences")
     let sequences = options.sequences ?? (options.rows.isEmpty ? options.cases * 100 : 0)
-    if let result = try conformance.runSequences(count: sequences, seed: options.seed) {
-        report("\tsequences", result)
+    for mode in options.modes {
+        let name = mode == .bits64 ? "64" : "32"
+        for row in selectedRows(options.rows) {
+            let result = try conformance.run(row: row, mode: mode, count: options.cases, seed: options.seed)
+            if let result { report("\(name)\t\(row) \(rowName(row))", result) }
+        }
+        if let result = try conformance.runSequences(mode: mode, count: sequences, seed: options.seed) {
+            report("\(name)\tsequences", result)
+        }
     }
 } catch {
     fail("\(error)")

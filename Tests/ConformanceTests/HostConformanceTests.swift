@@ -16,17 +16,21 @@ import Glibc
                 Issue.record("\(name): \(differences) in \(description(example.experiment))")
             }
         }
-        var rows = 0
-        for row in InstructionTable.definitions.indices {
-            guard let result = try conformance.run(row: row, count: 10, seed: 20_260_101) else { continue }
-            rows += 1
-            report(rowName(row), result)
+        for mode in [CodeMode.bits64, .bits32] {
+            var rows = 0
+            for row in InstructionTable.definitions.indices {
+                guard let result = try conformance.run(row: row, mode: mode, count: 8, seed: 20_260_101) else {
+                    continue
+                }
+                rows += 1
+                report("\(mode) \(rowName(row))", result)
+            }
+            let sequences = try #require(try conformance.runSequences(mode: mode, count: 2000, seed: 20_260_101))
+            report("\(mode) sequence", sequences)
+            #expect(sequences.cases == 2000)
+            // The table has about 900 rows that can be tested in a mode.
+            #expect(rows > 800)
         }
-        let sequences = try #require(try conformance.runSequences(count: 2000, seed: 20_260_101))
-        report("sequence", sequences)
-        #expect(sequences.cases == 2000)
-        // The table has about 900 rows that can be tested in 64-bit mode.
-        #expect(rows > 800)
     }
 
     /// What the comparison must not overlook.

@@ -26,14 +26,14 @@ package final class Conformance {
     }
 
     /// Runs `count` cases of a row; nil if the row cannot be tested.
-    package func run(row: Int, count: Int, seed: UInt64) throws -> RowResult? {
-        guard var generator = CaseGenerator(row: row, seed: seed) else { return nil }
+    package func run(row: Int, mode: CodeMode, count: Int, seed: UInt64) throws -> RowResult? {
+        guard var generator = CaseGenerator(row: row, mode: mode, seed: seed) else { return nil }
         return try run(count) { generator.next() }
     }
 
     /// Runs `count` sequences of general-purpose instructions; see `SequenceGenerator`.
-    package func runSequences(count: Int, seed: UInt64) throws -> RowResult? {
-        var generator = SequenceGenerator(seed: seed)
+    package func runSequences(mode: CodeMode, count: Int, seed: UInt64) throws -> RowResult? {
+        var generator = SequenceGenerator(mode: mode, seed: seed)
         return try run(count) { generator.next() }
     }
 
@@ -109,7 +109,10 @@ package func description(_ experiment: Case) -> String {
 
 /// The x87 and SSE state, for rows that use it.
 private func floatingPointDescription(_ experiment: Case) -> String {
-    guard case .instruction(let instruction) = experiment.code.withUnsafeBytes({ Decoder.decode($0, mode: .bits64) })
+    guard
+        case .instruction(let instruction) = experiment.code.withUnsafeBytes({
+            Decoder.decode($0, mode: experiment.mode)
+        })
     else { return "" }
     let state = experiment.state
     switch instruction.definition.feature {

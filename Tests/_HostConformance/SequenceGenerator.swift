@@ -4,16 +4,20 @@ import X86
 /// computed late or never, and instructions that are joined or left out because of their neighbours.
 package struct SequenceGenerator {
     private var random: RandomSource
+    private let mode: CodeMode
     private let rows: [Int]
 
-    package init(seed: UInt64) {
+    package init(mode: CodeMode, seed: UInt64) {
+        self.mode = mode
         random = RandomSource(seed: seed ^ 0x5E9)
-        rows = InstructionTable.definitions.indices.filter { Self.isSuitable(InstructionTable.definitions[$0]) }
+        rows = InstructionTable.definitions.indices.filter { Self.isSuitable(InstructionTable.definitions[$0], mode) }
     }
 
     /// Innocuous rows without results that are undefined but for flags.
-    private static func isSuitable(_ definition: InstructionDefinition) -> Bool {
-        guard definition.mode != .not64, definition.sensitivity == .innocuous, isTestable(definition) else {
+    private static func isSuitable(_ definition: InstructionDefinition, _ mode: CodeMode) -> Bool {
+        guard definition.mode != (mode == .bits64 ? .not64 : .only64), definition.sensitivity == .innocuous,
+            isTestable(definition)
+        else {
             return false
         }
         switch definition.feature {
@@ -22,6 +26,8 @@ package struct SequenceGenerator {
         }
         switch definition.operation {
         case .ud0, .ud1, .ud2, .shld, .shrd, .bswap, .fwait, .fcmovcc: return false
+        // A fault may leave the values pushed before it in memory.
+        case .pusha, .enter: return false
         // Branches go to known places only: the middle of an instruction can be anything.
         case .ret: return false
         case .jmp, .call: return definition.operands.first?.shape.place == .relative
@@ -34,7 +40,7 @@ package struct SequenceGenerator {
         // Registers and the like are those that a case of some row starts with.
         var start: Case?
         for _ in 0..<16 where start == nil {
-            var generator = CaseGenerator(row: random.pick(rows), seed: random.next())
+            var generator = CaseGenerator(row: random.pick(rows), mode: mode, seed: random.next())
             start = generator?.next()
         }
         guard var experiment = start else { return nil }
@@ -66,16 +72,15 @@ package struct SequenceGenerator {
     /// An instruction that does not read what is undefined, its memory operand, if it has one, relative to RIP.
     private mutating func instruction(after address: UInt64, _ undefined: UInt64) -> GeneratedCode? {
         for _ in 0..<16 {
-            let generator = CodeGenerator(row: preferredRow())
+            let generator = CodeGenerator(row: preferredRow(), mode: mode)
             guard var code = generator.generate(&random) else { continue }
             let instruction = code.instruction
             guard UInt64(instruction.definition.flags.reads.rawValue) & undefined == 0 else { continue }
-            if instruction.definition.modRM != .absent,
-                instruction.memory.base != .none || instruction.memory.index != .none
-            {
-                guard instruction.memory.base == .rip, let range = code.displacement else { continue }
+            if instruction.definition.modRM != .absent && usesMemory(instruction) {
+                let isFixed = mode == .bits64 ? instruction.memory.base == .rip : instruction.memory.base == .none
+                guard isFixed, instruction.memory.index == .none, let range = code.displacement else { continue }
                 let target = TestMemory.low.address + 0x800 + UInt64(random.below(0x1800))
-                let distance = target &- (address &+ UInt64(code.bytes.count))
+                let distance = mode == .bits64 ? target &- (address &+ UInt64(code.bytes.count)) : target
                 for (position, index) in range.enumerated() {
                     code.bytes[index] = UInt8(truncatingIfNeeded: distance >> UInt64(position * 8))
                 }
@@ -83,6 +88,11 @@ package struct SequenceGenerator {
             return code
         }
         return nil
+    }
+
+    private func usesMemory(_ instruction: Instruction) -> Bool {
+        instruction.operands.0.kind == .memory || instruction.operands.1.kind == .memory
+            || instruction.operands.2.kind == .memory
     }
 
     /// Branches and what sets their flags more often than the rest.
@@ -102,10 +112,8 @@ package struct SequenceGenerator {
         let later = starts.filter { $0 >= end }
         let distance = UInt64(random.pick(later) - end)
         let start = starts.last { $0 < end } ?? 0
-        let width =
-            if case .instruction(let instruction) = CodeGenerator.decode(Array(code[start...])),
-                instruction.definition.operands.first == .Jb
-            { 1 } else { 4 }
+        guard case .instruction(let instruction) = decode(Array(code[start...]), mode) else { return }
+        let width = Int(instruction.operands.0.width) / 8
         for position in 0..<width {
             code[end - width + position] = UInt8(truncatingIfNeeded: distance >> UInt64(position * 8))
         }
