@@ -8,9 +8,12 @@ import _HostConformance
 struct Options {
     var oracle = ""
     var cases = 300
+    /// nil: a hundred times `cases`, or none if rows are selected.
+    var sequences: Int?
     var seed: UInt64 = 1
     var rows: [String] = []
     var paths = ExecutionPath.allCases
+    var modes: [CodeMode] = [.bits64, .bits32]
     var exactFlags = false
     var isVerbose = false
 }
@@ -28,16 +31,22 @@ func parse(_ arguments: [String]) -> Options {
         switch argument {
         case "--exact-flags": options.exactFlags = true
         case "--verbose": options.isVerbose = true
-        case "--oracle", "--cases", "--seed", "--row", "--path":
+        case "--oracle", "--cases", "--sequences", "--seed", "--row", "--path", "--mode":
             guard let value = rest.popFirst() else { fail("\(argument) needs a value") }
             switch argument {
             case "--oracle": options.oracle = value
             case "--cases":
                 guard let number = Int(value), number > 0 else { fail("--cases needs a positive number") }
                 options.cases = number
+            case "--sequences":
+                guard let number = Int(value), number >= 0 else { fail("--sequences needs a number") }
+                options.sequences = number
             case "--seed":
                 guard let number = UInt64(value) else { fail("--seed needs a number") }
                 options.seed = number
+            case "--mode":
+                guard value == "64" || value == "32" else { fail("--mode is 64 or 32") }
+                options.modes = [value == "64" ? .bits64 : .bits32]
             case "--path":
                 guard let path = ExecutionPath(rawValue: value) else {
                     fail("--path is one of " + ExecutionPath.allCases.map(\.rawValue).joined(separator: ", "))
@@ -47,8 +56,8 @@ func parse(_ arguments: [String]) -> Options {
             }
         default:
             fail(
-                "unknown argument \(argument)\nusage: conformance [--cases N] [--row NUMBER|OPERATION]... "
-                    + "[--seed N] [--path direct|interpreter|blocks] [--exact-flags] [--verbose]")
+                "unknown argument \(argument)\nusage: conformance [--cases N] [--sequences N] [--row NUMBER|OPERATION]... "
+                    + "[--seed N] [--mode 64|32] [--path direct|interpreter|blocks] [--exact-flags] [--verbose]")
         }
     }
     guard !options.oracle.isEmpty else { fail("--oracle names the host oracle's program") }
@@ -73,19 +82,30 @@ do {
     guard let conformance = Conformance(host: host, paths: options.paths, exactFlags: options.exactFlags) else {
         fail("no memory for the engine")
     }
-    print("row\tcases\tdifferences")
-    for row in selectedRows(options.rows) {
-        guard let result = try conformance.run(row: row, count: options.cases, seed: options.seed) else { continue }
+    func report(_ name: String, _ result: RowResult) {
         total.cases += result.cases
         total.differing += result.differing
         total.rows += 1
         if result.differing > 0 { total.differingRows += 1 }
         if result.differing > 0 || options.isVerbose {
-            print("\(row)\t\(result.cases)\t\(result.differing)\t\(rowName(row))")
+            print("\(name)\t\(result.cases)\t\(result.differing)")
         }
         for example in result.examples {
             print("\t\(description(example.experiment))")
             print("\t\t" + example.differences.joined(separator: "; "))
+        }
+    }
+
+    print("mode\trow\tcases\tdifferences")
+    let sequences = options.sequences ?? (options.rows.isEmpty ? options.cases * 100 : 0)
+    for mode in options.modes {
+        let name = mode == .bits64 ? "64" : "32"
+        for row in selectedRows(options.rows) {
+            let result = try conformance.run(row: row, mode: mode, count: options.cases, seed: options.seed)
+            if let result { report("\(name)\t\(row) \(rowName(row))", result) }
+        }
+        if let result = try conformance.runSequences(mode: mode, count: sequences, seed: options.seed) {
+            report("\(name)\tsequences", result)
         }
     }
 } catch {

@@ -10,18 +10,27 @@ import Glibc
     @Test func everyRowDoesWhatTheHostsProcessorDoes() throws {
         let host = try Self.makeHost()
         let conformance = try #require(Conformance(host: host, paths: ExecutionPath.allCases, exampleLimit: 1))
-        var rows = 0
-        for row in InstructionTable.definitions.indices {
-            guard let result = try conformance.run(row: row, count: 10, seed: 20_260_101) else { continue }
-            rows += 1
+        func report(_ name: String, _ result: RowResult) {
             for example in result.examples {
-                Issue.record(
-                    "\(rowName(row)): \(example.differences.joined(separator: "; ")) in \(description(example.experiment))"
-                )
+                let differences = example.differences.joined(separator: "; ")
+                Issue.record("\(name): \(differences) in \(description(example.experiment))")
             }
         }
-        // The table has about 900 rows that can be tested in 64-bit mode.
-        #expect(rows > 800)
+        for mode in [CodeMode.bits64, .bits32] {
+            var rows = 0
+            for row in InstructionTable.definitions.indices {
+                guard let result = try conformance.run(row: row, mode: mode, count: 8, seed: 20_260_101) else {
+                    continue
+                }
+                rows += 1
+                report("\(mode) \(rowName(row))", result)
+            }
+            let sequences = try #require(try conformance.runSequences(mode: mode, count: 2000, seed: 20_260_101))
+            report("\(mode) sequence", sequences)
+            #expect(sequences.cases == 2000)
+            // The table has about 900 rows that can be tested in a mode.
+            #expect(rows > 800)
+        }
     }
 
     /// What the comparison must not overlook.

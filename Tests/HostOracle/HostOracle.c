@@ -26,8 +26,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { patch_limit = 16, change_limit = 512, region_limit = 8, code_limit = 64, hlt = 0xF4 };
+enum { patch_limit = 16, change_limit = 2560, region_limit = 8, code_limit = 64, hlt = 0xF4 };
 enum { writable = 1, executable = 2 };
+enum { user_data_segment = 0x2B };
 
 // RFLAGS bits that a signal frame cannot set and that mean nothing to user code.
 #define kept_flags 0x202ull
@@ -44,6 +45,7 @@ struct request {
     struct state state;
     uint32_t code_length;
     uint32_t patch_count;
+    uint64_t code_segment;  // the selector for 64-bit code or that for 32-bit code
     uint8_t code[code_limit];
     struct { uint64_t address, value; } patches[patch_limit];
 };
@@ -101,6 +103,7 @@ static void install(const struct request *request, ucontext_t *context) {
     for (int i = 0; i < 16; i++) registers[register_index[i]] = (greg_t)request->state.registers[i];
     registers[REG_RIP] = (greg_t)request->state.rip;
     registers[REG_EFL] = (greg_t)(request->state.flags | kept_flags);
+    registers[REG_CSGSFS] = (registers[REG_CSGSFS] & ~0xFFFFll) | (greg_t)(request->code_segment & 0xFFFF);
     // Bytes 464 to 511 of the legacy area belong to the kernel.
     uint8_t *fx = (uint8_t *)context->uc_mcontext.fpregs;
     memcpy(fx, request->state.fx, 416);
@@ -224,6 +227,9 @@ int main(void) {
         map_region(&regions[i]);
     }
     if (syscall(SYS_arch_prctl, ARCH_SET_GS, setup.gs_base) != 0) fail("arch_prctl");
+
+    // 64-bit code needs no data segments, but 32-bit code does; Linux keeps what is loaded.
+    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" ::"r"(user_data_segment));
 
     stack_t stack = {.ss_size = 1 << 18};
     stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

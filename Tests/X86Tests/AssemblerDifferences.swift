@@ -55,6 +55,9 @@ struct AssemblerDifference {
             kind: .refusedHere, pattern: "mov rbx, \\[qword 0x10\\]",
             reason: "only the accumulator can be moved from and to a 64-bit address, NASM ignores the size"),
         .init(
+            kind: .refusedHere, pattern: "mov (cs|cr1), .*",
+            reason: "they give #UD whatever the operand (SDM volume 2, MOV)"),
+        .init(
             kind: .refusedHere, pattern: "(o16|o32) (jmp|jz|ret|lgdt).*",
             reason: "the size of these cannot be changed in 64-bit mode"),
         .init(

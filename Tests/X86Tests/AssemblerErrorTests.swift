@@ -91,6 +91,7 @@ extension AssemblerErrorTests {
                 1:6+14: `lock` is not possible here (it goes with read-modify-write instructions whose destination is \
                 memory)
                 """),
+        Case(source: "mov cs, ax", errors: "1:1+10: no processor executes this (`ud2` gives #UD for certain)"),
         // Addresses
         Case(source: "mov eax, [rax+rbx+rcx]", errors: "1:11+11: an address has at most two registers"),
         Case(source: "mov eax, [eax+rbx]", errors: "1:11+7: the registers of an address must have the same size"),

@@ -44,7 +44,7 @@ private struct Comparison {
             if theirs != nil { accepted += 1 }
             let ours = Self.assemble(line, bits: bits, at: theirs?.offset ?? 0)
             guard ours != theirs?.bytes else {
-                note(ours ?? [], bits: bits)
+                if let ours { checkDecoding(line, ours, bits: bits) }
                 continue
             }
             let kind: AssemblerDifference.Kind =
@@ -63,11 +63,43 @@ private struct Comparison {
         }
     }
 
-    private mutating func note(_ bytes: [UInt8], bits: Int) {
-        bytes.withUnsafeBytes { bytes in
-            if case .instruction(let instruction) = Decoder.decode(bytes, mode: mode(bits)) {
-                rows.insert(instruction.row)
-            }
+    /// The bytes must decode as a whole to an operation that the mnemonic stands for, with the registers of the line.
+    private mutating func checkDecoding(_ line: String, _ bytes: [UInt8], bits: Int) {
+        let words = line.split { " ,:[]+*-".contains($0) }.map(String.init)
+        // The last word that is one, since `wait` can stand before another
+        let word = words.last { Mnemonics.mnemonic(named: $0) != nil }
+        guard let mnemonic = word.flatMap(Mnemonics.mnemonic(named:)) else { return }
+        // Names for NOP and PAUSE
+        if line == "rep nop" || mnemonic.name == "xchg" && words.count == 3 && words[1] == words[2] { return }
+        // What waits first is two instructions
+        let isWaiting = bytes.first == 0x9B && bytes.count > 1
+        let code = isWaiting ? Array(bytes.dropFirst()) : bytes
+        let result = code.withUnsafeBytes { Decoder.decode($0, mode: mode(bits)) }
+        guard case .instruction(let instruction) = result, Int(instruction.length) == code.count else {
+            differences.append("\(bits): \(line)  \(Self.hex(bytes)) does not decode")
+            return
+        }
+        rows.insert(instruction.row)
+        let operations = Set(mnemonic.candidates.map(\.definition.operation))
+        let operands = instruction.operandList.filter { $0.kind == .register }.map { Self.wholeRegister($0.register) }
+        let address = [instruction.memory.base, instruction.memory.index].map(Self.wholeRegister)
+        let named = words.compactMap { word in Register.allCases.first { "\($0)" == word } }.map(Self.wholeRegister)
+        let found = Set(operands + address)
+        let isKnown = named.allSatisfy { register in
+            // Segments are prefixes, and counters are known by the address size
+            register.class == .segment || found.contains(register)
+                || mnemonic.candidates.contains { !$0.required.isEmpty }
+        }
+        if !operations.contains(instruction.operation) || !isKnown {
+            differences.append("\(bits): \(line)  \(Self.hex(bytes)) decodes as \(instruction.operation) \(operands)")
+        }
+    }
+
+    /// The 64-bit register that a general register is part of: moves of selectors and the like name any width.
+    private static func wholeRegister(_ register: Register) -> Register {
+        switch register.class {
+        case .general64, .general32, .general16, .general8: .general(register.number, width: 64)
+        case .general8High, .segment, .control, .debug, .x87, .mmx, .xmm, .instructionPointer, .none: register
         }
     }
 

@@ -3,14 +3,16 @@ import X86
 /// Makes cases of one table row: an encoding, and registers and memory that give it something to do.
 package struct CaseGenerator {
     private let code: CodeGenerator
+    private let mode: CodeMode
     let definition: InstructionDefinition
     var random: RandomSource
 
     /// nil if the row is not to be executed: see `Exclusions.swift`.
-    package init?(row: Int, seed: UInt64) {
+    package init?(row: Int, mode: CodeMode, seed: UInt64) {
         definition = InstructionTable.definitions[row]
-        guard definition.mode != .not64, isTestable(definition) else { return nil }
-        code = CodeGenerator(row: row)
+        guard definition.mode != (mode == .bits64 ? .not64 : .only64), isTestable(definition) else { return nil }
+        self.mode = mode
+        code = CodeGenerator(row: row, mode: mode)
         random = RandomSource(seed: seed &+ UInt64(row) &* 0x1_0000_0001)
     }
 
@@ -18,6 +20,7 @@ package struct CaseGenerator {
     package mutating func next() -> Case? {
         guard var generated = code.generate(&random) else { return nil }
         var experiment = Case()
+        experiment.mode = mode
         experiment.state.rip = TestMemory.code.address + 0x800 + UInt64(random.below(0x400))
         for number in 0..<16 { experiment.state.registers[number] = random.integer() }
         experiment.state.registers[4] = stackPointer()
@@ -27,6 +30,9 @@ package struct CaseGenerator {
         aimControlTransfer(&generated, &experiment)
         aimMemory(&generated, &experiment)
         adjust(&generated, &experiment)
+        if mode == .bits32 {
+            for number in 0..<8 { experiment.state.registers[number] &= 0xFFFF_FFFF }
+        }
         experiment.code = generated.bytes
         experiment.latitude = latitude(
             generated.instruction, experiment.state, address: linearAddress(generated.instruction, experiment.state))
@@ -79,7 +85,7 @@ package struct CaseGenerator {
         guard hasMemory else { return }
         if operands.isEmpty { operands = [.none] }
         let size = max(operands.filter { $0.kind == .memory }.map { Int($0.width) / 8 }.max() ?? 1, 1)
-        let narrow = generated.instruction.addressSize == 32
+        let narrow = generated.instruction.addressSize < 64
         let isAligned =
             definition.operands.contains { $0.shape.isAligned }
             || definition.operands.contains(.M512) || definition.operands.contains(.Mxsave)
@@ -106,13 +112,14 @@ package struct CaseGenerator {
         // Near each other, so that they overlap, or apart.
         let near = state.registers[6] &+ UInt64(bitPattern: Int64(random.below(33) - 16))
         var target = random.chance(4) ? near : dataAddress(size: size, narrow: narrow, aligned: false)
-        if narrow { target = target & 0xFFFF_FFFF | random.next() << 32 }
+        if narrow && mode == .bits64 { target = target & 0xFFFF_FFFF | random.next() << 32 }
         state.registers[7] = target
     }
 
     private mutating func aim(_ generated: inout GeneratedCode, _ state: inout MachineState, at target: UInt64) {
         let memory = generated.instruction.memory
-        let narrow = generated.instruction.addressSize == 32
+        // The upper halves of registers do not exist for 32-bit code.
+        let hasNoise = generated.instruction.addressSize == 32 && mode == .bits64
         var displacement = UInt64(bitPattern: memory.displacement)
         if memory.base == .rip || memory.base == .eip || (memory.base == .none && memory.index == .none) {
             let origin = memory.base == .none ? 0 : state.rip &+ UInt64(generated.bytes.count)
@@ -138,7 +145,7 @@ package struct CaseGenerator {
             return
         }
         var base = target &- displacement
-        if narrow { base = base & 0xFFFF_FFFF | random.next() << 32 }
+        if hasNoise { base = base & 0xFFFF_FFFF | random.next() << 32 }
         state.registers[memory.base.number] = base
     }
 
@@ -147,7 +154,9 @@ package struct CaseGenerator {
         for (position, index) in range.enumerated() {
             generated.bytes[index] = UInt8(truncatingIfNeeded: value >> UInt64(position * 8))
         }
-        if case .instruction(let instruction) = code.decode(generated.bytes) { generated.instruction = instruction }
+        if case .instruction(let instruction) = decode(generated.bytes, mode) {
+            generated.instruction = instruction
+        }
     }
 
     private func value(of register: Register, _ state: MachineState) -> UInt64 {
@@ -165,7 +174,7 @@ package struct CaseGenerator {
         default: address &+= value(of: memory.base, state)
         }
         if memory.index != .none { address &+= value(of: memory.index, state) &* UInt64(memory.scale) }
-        if instruction.addressSize == 32 { address &= 0xFFFF_FFFF }
+        if instruction.addressSize < 64 { address &= (1 << UInt64(instruction.addressSize)) - 1 }
         return memory.segment == .gs ? address &+ TestMemory.gsBase : address
     }
 
@@ -226,7 +235,7 @@ package struct CaseGenerator {
     private mutating func aimControlTransfer(_ generated: inout GeneratedCode, _ experiment: inout Case) {
         guard let place = definition.operands.first?.shape.place, place == .relative else { return }
         let length = generated.bytes.count
-        let width = generated.instruction.operands.0.width == 8 || definition.operands.first == .Jb ? 1 : 4
+        let width = Int(generated.instruction.operands.0.width) / 8
         let limit = width == 1 ? 128 : 0x700
         var distance = Int64(random.below(2 * limit) - limit)
         if distance < 0 && distance >= -Int64(length) { distance = 1 }
@@ -234,7 +243,9 @@ package struct CaseGenerator {
             generated.bytes[length - width + position] =
                 UInt8(truncatingIfNeeded: UInt64(bitPattern: distance) >> UInt64(position * 8))
         }
-        if case .instruction(let instruction) = code.decode(generated.bytes) { generated.instruction = instruction }
+        if case .instruction(let instruction) = decode(generated.bytes, mode) {
+            generated.instruction = instruction
+        }
     }
 
     private mutating func codeTarget() -> UInt64 { TestMemory.code.address + UInt64(random.below(0x700)) }

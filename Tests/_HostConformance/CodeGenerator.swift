@@ -8,24 +8,26 @@ struct GeneratedCode {
     var displacement: Range<Int>?
 }
 
-/// Makes random encodings of table rows for 64-bit mode: prefixes, REX, ModRM and SIB forms, immediates.
+/// Makes random encodings of table rows: prefixes, REX, ModRM and SIB forms, immediates.
 struct CodeGenerator {
     private let row: Int
+    private let mode: CodeMode
     private let definition: InstructionDefinition
     private let shapes: [OperandShape]
 
-    init(row: Int) {
+    init(row: Int, mode: CodeMode) {
         self.row = row
+        self.mode = mode
         definition = InstructionTable.definitions[row]
         shapes = definition.operands.map(\.shape)
     }
 
-    /// An encoding of the row; nil if none was found, as for rows that do not exist in 64-bit mode.
+    /// An encoding of the row; nil if none was found, as for rows that do not exist in the mode.
     func generate(_ random: inout RandomSource) -> GeneratedCode? {
         for _ in 0..<64 {
             var code = attempt(&random)
-            guard case .instruction(let instruction) = decode(code.bytes), Int(instruction.row) == row,
-                !dependsOnVendor(instruction)
+            guard case .instruction(let instruction) = decode(code.bytes, mode), Int(instruction.row) == row,
+                !dependsOnVendor(instruction, mode)
             else { continue }
             code.instruction = instruction
             code.bytes.removeSubrange(Int(instruction.length)...)
@@ -37,17 +39,18 @@ struct CodeGenerator {
         return nil
     }
 
-    /// Decodes bytes as 64-bit code.
-    func decode(_ bytes: [UInt8]) -> DecodeResult { bytes.withUnsafeBytes { Decoder.decode($0, mode: .bits64) } }
-
     private func attempt(_ random: inout RandomSource) -> GeneratedCode {
         var bytes = definition.isVEX ? vexPrefix(&random) : legacyPrefixes(&random)
         let inOpcode = definition.holdsRegisterInOpcode ? UInt8(random.below(8)) : 0
         bytes.append(definition.opcode &+ inOpcode)
         var displacement: Range<Int>?
-        if definition.modRM != .absent { displacement = appendModRM(&bytes, &random) }
+        let has67 = bytes.contains(0x67)
+        if definition.modRM != .absent {
+            displacement = mode == .bits32 && has67 ? appendModRM16(&bytes, &random) : appendModRM(&bytes, &random)
+        }
         if shapes.contains(where: { $0.place == .moffs }) {
-            displacement = bytes.count..<bytes.count + (bytes.contains(0x67) ? 4 : 8)
+            let size = mode == .bits64 ? (has67 ? 4 : 8) : (has67 ? 2 : 4)
+            displacement = bytes.count..<bytes.count + size
         }
         // More than enough for whatever immediate follows; the decoder says how long it is.
         bytes += immediate(&random)
@@ -70,11 +73,12 @@ struct CodeGenerator {
         }
         if definition.prefix == .xF2 || definition.prefix == .xF3, random.chance(16) { prefixes.append(0x66) }
         if random.chance(5) { prefixes.append(0x67) }
-        if random.chance(8) { prefixes.append(0x65) }
+        // GS has a base in 64-bit code only: its selector is null.
+        if mode == .bits64 && random.chance(8) { prefixes.append(0x65) }
         if random.chance(16) { prefixes.append(random.pick([0x26, 0x2E, 0x36, 0x3E])) }
         if definition.lockable && random.chance(3) { prefixes.append(0xF0) }
         for index in prefixes.indices.reversed() { prefixes.swapAt(index, random.below(index + 1)) }
-        if definition.w != nil || definition.onlyOperandSize == 64 || random.chance(2) {
+        if mode == .bits64, definition.w != nil || definition.onlyOperandSize == 64 || random.chance(2) {
             var rex = UInt8(random.below(16))
             if let w = definition.w { rex = rex & 7 | (w ? 8 : 0) }
             if definition.onlyOperandSize == 64 { rex |= 8 }
@@ -95,7 +99,7 @@ struct CodeGenerator {
     private func vexPrefix(_ random: inout RandomSource) -> [UInt8] {
         var prefixes: [UInt8] = []
         if random.chance(5) { prefixes.append(0x67) }
-        if random.chance(8) { prefixes.append(0x65) }
+        if mode == .bits64 && random.chance(8) { prefixes.append(0x65) }
         let map: UInt8 = definition.map == .escape38 ? 2 : 3
         let pp: UInt8 =
             switch definition.prefix {
@@ -106,7 +110,9 @@ struct CodeGenerator {
             }
         let vvvv = shapes.contains { $0.place == .vvvv } ? UInt8(random.below(16)) : 15
         let w = definition.w ?? random.chance(2)
-        return prefixes + [0xC4, UInt8(random.below(8)) << 5 | map, (w ? 0x80 : 0) | vvvv << 3 | pp]
+        // Outside 64-bit mode this byte must not look like the ModRM byte of LES.
+        let extensions = mode == .bits64 ? UInt8(random.below(8)) : 6 + UInt8(random.below(2))
+        return prefixes + [0xC4, extensions << 5 | map, (w ? 0x80 : 0) | vvvv << 3 | pp]
     }
 
     private func appendModRM(_ bytes: inout [UInt8], _ random: inout RandomSource) -> Range<Int>? {
@@ -144,8 +150,29 @@ struct CodeGenerator {
         return range
     }
 
+    /// The forms of 16-bit addresses; the displacement is left as it comes, for only CR2 shows where it leads.
+    private func appendModRM16(_ bytes: inout [UInt8], _ random: inout RandomSource) -> Range<Int>? {
+        let isRegister =
+            switch definition.modRM {
+            case .register, .registerWhateverMod: true
+            case .memory: false
+            case .any, .absent: random.chance(3)
+            }
+        let mod: UInt8 = isRegister ? 3 : UInt8(random.below(3))
+        let rm = definition.rm ?? UInt8(random.below(8))
+        bytes.append(mod << 6 | (definition.digit ?? UInt8(random.below(8))) << 3 | rm)
+        let count = mod == 1 ? 1 : mod == 2 || (mod == 0 && rm == 6) ? 2 : 0
+        for _ in 0..<count { bytes.append(UInt8(truncatingIfNeeded: random.next())) }
+        return nil
+    }
+
     private func immediate(_ random: inout RandomSource) -> [UInt8] {
         let value = random.integer()
         return (0..<8).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) }
     }
+}
+
+/// Decodes bytes as code of a mode.
+func decode(_ bytes: [UInt8], _ mode: CodeMode) -> DecodeResult {
+    bytes.withUnsafeBytes { Decoder.decode($0, mode: mode) }
 }

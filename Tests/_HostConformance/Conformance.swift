@@ -3,7 +3,6 @@ import X86
 
 /// What a run of one table row gave.
 package struct RowResult {
-    package var row: Int
     package var cases = 0
     package var differing = 0
     /// The first cases that differ, with what differs.
@@ -27,12 +26,22 @@ package final class Conformance {
     }
 
     /// Runs `count` cases of a row; nil if the row cannot be tested.
-    package func run(row: Int, count: Int, seed: UInt64) throws -> RowResult? {
-        guard var generator = CaseGenerator(row: row, seed: seed) else { return nil }
-        var result = RowResult(row: row)
+    package func run(row: Int, mode: CodeMode, count: Int, seed: UInt64) throws -> RowResult? {
+        guard var generator = CaseGenerator(row: row, mode: mode, seed: seed) else { return nil }
+        return try run(count) { generator.next() }
+    }
+
+    /// Runs `count` sequences of general-purpose instructions; see `SequenceGenerator`.
+    package func runSequences(mode: CodeMode, count: Int, seed: UInt64) throws -> RowResult? {
+        var generator = SequenceGenerator(mode: mode, seed: seed)
+        return try run(count) { generator.next() }
+    }
+
+    private func run(_ count: Int, _ next: () -> Case?) throws -> RowResult? {
+        var result = RowResult()
         while result.cases < count {
             var batch: [Case] = []
-            while batch.count < min(count - result.cases, 1000), let next = generator.next() { batch.append(next) }
+            while batch.count < min(count - result.cases, 1000), let experiment = next() { batch.append(experiment) }
             guard !batch.isEmpty else { return result.cases > 0 ? result : nil }
             let outcomes = try host.run(batch)
             for (experiment, outcome) in zip(batch, outcomes) {
@@ -55,9 +64,10 @@ package final class Conformance {
             var here = compareOutcomes(experiment, host: outcome, engine: result, exactFlags: exactFlags)
             if let first, here.isEmpty {
                 here = compareOutcomes(experiment, host: first, engine: result, exactFlags: true)
-                if !here.isEmpty { here[0] = "unlike path \(engines[0].path): " + here[0] }
+                if !here.isEmpty { here[0] = "unlike another path: " + here[0] }
             }
-            if first == nil { first = result }
+            // The first that counts time is the one to compare with.
+            if first?.time == nil { first = result }
             if !here.isEmpty && engines.count > 1 { here[0] = "\(path): " + here[0] }
             found += here
         }
@@ -99,7 +109,10 @@ package func description(_ experiment: Case) -> String {
 
 /// The x87 and SSE state, for rows that use it.
 private func floatingPointDescription(_ experiment: Case) -> String {
-    guard case .instruction(let instruction) = experiment.code.withUnsafeBytes({ Decoder.decode($0, mode: .bits64) })
+    guard
+        case .instruction(let instruction) = experiment.code.withUnsafeBytes({
+            Decoder.decode($0, mode: experiment.mode)
+        })
     else { return "" }
     let state = experiment.state
     switch instruction.definition.feature {

@@ -56,6 +56,9 @@ package final class EngineRunner {
         let s = processor.state
         for patch in experiment.patches { writeWord(patch) }
         if let address = physicalAddress(experiment.state.rip) { write(address, experiment.code) }
+        let isWide = experiment.mode == .bits64
+        s.pointee.cs = SegmentState(
+            selector: isWide ? 0x33 : 0x23, base: 0, limit: 0xFFFF_FFFF, attributes: isWide ? 0xA0FB : 0xC0FB)
         install(experiment.state)
         s.pointee.time = 0
         s.pointee.activity = .active
@@ -69,6 +72,7 @@ package final class EngineRunner {
             outcome.vector = .max
         }
         outcome.state = capture()
+        if path != .direct { outcome.time = s.pointee.time }
         outcome.changes = takeChanges()
         if let address = physicalAddress(experiment.state.rip) {
             write(address, [UInt8](repeating: 0xF4, count: experiment.code.count))
@@ -219,7 +223,6 @@ package final class EngineRunner {
         // No I/O permission bitmap: every port is refused.
         s.pointee.tr = SegmentState(selector: 0x40, base: 0, limit: 0, attributes: 0x8B)
         let data = SegmentState(selector: 0x2B, base: 0, limit: 0xFFFF_FFFF, attributes: 0xC0F3)
-        s.pointee.cs = SegmentState(selector: 0x33, base: 0, limit: 0xFFFF_FFFF, attributes: 0xA0FB)
         s.pointee.ss = data
         s.pointee.ds = data
         s.pointee.es = data

@@ -28,10 +28,10 @@ func isTestable(_ definition: InstructionDefinition) -> Bool {
 }
 
 /// Whether Intel's and AMD's processors differ in an encoding; the engine follows Intel's.
-func dependsOnVendor(_ instruction: Instruction) -> Bool {
+func dependsOnVendor(_ instruction: Instruction, _ mode: CodeMode) -> Bool {
     switch instruction.operation {
     // AMD truncates RIP to 16 bits after 66 (APM volume 3 section 1.2.4).
-    case .jcc, .jcxz, .loop, .jmp, .call, .ret: instruction.prefixes.contains(.operandSize)
+    case .jcc, .jcxz, .loop, .jmp, .call, .ret: mode == .bits64 && instruction.prefixes.contains(.operandSize)
     // F2 and F3 also change AMD's condition.
     case .loope, .loopne: !instruction.prefixes.isDisjoint(with: [.operandSize, .repeatEqual, .repeatNotEqual])
     // AMD reads 32 bits whatever the operand size (APM volume 3, MOVSXD).
@@ -42,6 +42,8 @@ func dependsOnVendor(_ instruction: Instruction) -> Bool {
     case .mov:
         [.dr4, .dr5].contains(instruction.operands.0.register)
             || [.dr4, .dr5].contains(instruction.operands.1.register)
+    // With an empty mask AMD's still find the fault that a store would give.
+    case .maskmovq, .maskmovdqu: instruction.addressSize == 16 || instruction.memory.segment == .cs
     // F3 with REX.B is XCHG for AMD.
     case .pause: instruction.prefixes.contains(.rex)
     default: false

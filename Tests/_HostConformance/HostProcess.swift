@@ -55,6 +55,8 @@ package final class HostProcess {
             append(experiment.state, to: &message)
             append(UInt64(experiment.code.count), 4, to: &message)
             append(UInt64(experiment.patches.count), 4, to: &message)
+            // Linux's selectors of user code.
+            append(experiment.mode == .bits64 ? 0x33 : 0x23, 8, to: &message)
             guard experiment.code.count <= Self.codeLimit, experiment.patches.count <= Self.patchLimit else {
                 throw Failure(description: "a case is too large")
             }

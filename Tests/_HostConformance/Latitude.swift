@@ -10,6 +10,7 @@ extension CaseGenerator {
         latitude.anyPageFault = operands.contains { $0.kind == .memory && $0.width > 128 }
         latitude.entersMMX = operands.contains { $0.register.class == .mmx }
         switch instruction.operation {
+        case .pusha, .enter: latitude.writesBeforeFault = true
         // The first byte that is stored, or the operand's first.
         case .maskmovq, .maskmovdqu: latitude.addressInPage = true
         case .fcomi, .fcomip, .fucomi, .fucomip, .fcmovcc:

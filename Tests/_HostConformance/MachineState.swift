@@ -1,3 +1,5 @@
+import X86
+
 /// What a case starts from and ends with: the registers of user code.
 package struct MachineState: Equatable {
     /// By number: rAX, rCX, rDX, rBX, rSP, rBP, rSI, rDI, R8 to R15.
@@ -45,6 +47,8 @@ package struct MemoryWord: Equatable, Hashable {
 /// One experiment: code and everything it can see.
 package struct Case {
     package var state = MachineState()
+    /// 64-bit code, or 32-bit code in compatibility mode.
+    package var mode = CodeMode.bits64
     /// Up to 64 bytes; HLT follows.
     package var code: [UInt8] = []
     /// What memory holds other than `TestMemory.image`; at most 16 words.
@@ -65,6 +69,8 @@ package struct Outcome {
     package var address: UInt64 = 0
     /// The words of memory that differ from `TestMemory.image`.
     package var changes: [MemoryWord] = []
+    /// The counts of guest time it took; nil where nobody counts.
+    package var time: UInt64?
 
     package init() {}
 }
@@ -81,6 +87,8 @@ package struct Latitude {
     package var addressInPage = false
     /// Which of the pages of a very large operand faults.
     package var anyPageFault = false
+    /// Whether a faulting instruction may have written some of its results to memory.
+    package var writesBeforeFault = false
     /// Whether a faulting instruction has become an MMX instruction already, with TOP 0 and all registers in use.
     package var entersMMX = false
     /// Bytes that state areas keep for the processor's own use, by offset from the word `address`.

@@ -25,6 +25,10 @@ extension Guest {
         until condition: EventFilter? = nil, limits: RunLimits = RunLimits(), checkpoint: (() -> Bool)? = nil
     ) -> Stop {
         if let finalStop { return finalStop }
+        // A handler that runs its own guest would recurse without end.
+        guard !isRunning else { return stop(.stopped, "the guest is already running") }
+        isRunning = true
+        defer { isRunning = false }
         stopRequest = nil
         let waiter = condition.map { filter in
             on(filter) { [weak self] event in

@@ -22,6 +22,8 @@ public final class Guest {
     public let symbols: [String: UInt64]
     /// Why the current run must stop, set by handlers.
     var stopRequest: (reason: Stop.Reason, detail: String, event: GuestEvent?)?
+    /// True while `run` is on the stack.
+    var isRunning = false
     /// How often the guest has reset the machine.
     public internal(set) var resets = 0
     /// Set once the guest has powered off or crashed; running on is refused with the same stop.
@@ -35,6 +37,9 @@ public final class Guest {
         guard configuration.technique.isImplemented else {
             throw .configuration(
                 "the technique .\(configuration.technique.rawValue) does not exist in this version, only .bare")
+        }
+        do throws(ProcessorModelError) { try configuration.model.check() } catch {
+            throw .configuration("the processor model is not possible: \(error)")
         }
         let image: BootImage
         do throws(BootError) {

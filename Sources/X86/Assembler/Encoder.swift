@@ -40,7 +40,18 @@ package enum Encoder {
         forms.removeAll { $0.misfit != nil }
         guard let best = forms.min(by: { $0.preference < $1.preference }) else { throw failure }
         guard best.bytes.count <= 15 else { throw .tooLong }
+        guard isDefined(best.bytes, request) else { throw .undefined }
         return best.bytes
+    }
+
+    /// False for what has an encoding and means nothing, as MOV CS and MOV CR1 do.
+    private static func isDefined(_ bytes: [UInt8], _ request: EncoderRequest) -> Bool {
+        let isWaiting = bytes.first == 0x9B && bytes.count > 1
+        return bytes.withUnsafeBytes { bytes in
+            // SAFETY: neither buffer outlives the closure.
+            let code = UnsafeRawBufferPointer(rebasing: bytes.dropFirst(isWaiting ? 1 : 0))
+            return if case .instruction = Decoder.decode(code, mode: request.mode) { true } else { false }
+        }
     }
 
     private static func requireRegistersOfMode(_ request: EncoderRequest) throws(EncodingFailure) {
@@ -119,6 +130,7 @@ extension EncodingFailure {
         case .highByte: 10
         case .notLockable: 11
         case .tooLong: 12
+        case .undefined: 13
         }
     }
 }

@@ -129,6 +129,8 @@ package enum EncodingFailure: Error, Sendable, Hashable {
     case prefix(PrefixProblem)
     /// More than 15 bytes.
     case tooLong
+    /// No processor executes it: #UD.
+    case undefined
 
     package enum AddressProblem: Sendable {
         case mixedSizes, notInMode, prefixDisagrees, stackPointerAsIndex, scale, registers16, displacementSize

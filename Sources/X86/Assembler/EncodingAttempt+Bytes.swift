@@ -9,7 +9,7 @@ extension EncodingAttempt {
         case .whileNotEqual: bytes.append(0xF2)
         }
         if prefixes.isLocked { bytes.append(0xF0) }
-        if segment != .none { bytes.append([0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65][segment.number]) }
+        if segment.class == .segment { bytes.append([0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65][segment.number]) }
         return bytes
     }
 

@@ -201,6 +201,8 @@ struct InstructionTranslator {
             return SourceMistake(all, message(for: problem))
         case .tooLong:
             return SourceMistake(all, "the instruction is longer than 15 bytes")
+        case .undefined:
+            return SourceMistake(all, "no processor executes this", hint: "`ud2` gives #UD for certain")
         }
     }
 

@@ -54,8 +54,8 @@ extension Processor {
     ) throws(Fault) -> StateArea {
         let segment = instruction.memory.segment
         let address = effectiveAddress(instruction)
-        // The first byte's faults, then alignment, then those of the rest.
-        _ = try linearAddress(segment, address, width: 1, kind)
+        // FXSAVE and FXRSTOR find an address that is not canonical before they look at its alignment.
+        if alignment == 16 { _ = try linearAddress(segment, address, width: 1, kind) }
         let linear = try alignedAddress(segment, address, width: count, alignment: alignment, kind)
         _ = try translateRange(linear, count: count, kind)
         return StateArea(linear: linear, hasWidePointers: instruction.operandSize == 64)
