@@ -81,7 +81,7 @@ public enum ExitCode: Int32, Sendable {
 public struct Limits: Sendable {
     /// Calls and turns of loops; each costs one.
     public var fuel: UInt64
-    /// Calls inside each other.
+    /// Calls inside each other; a thread's stack may allow fewer.
     public var depth: Int
     /// Bytes of memory for all guests together.
     public var guestMemory: UInt64
@@ -92,7 +92,7 @@ public struct Limits: Sendable {
     public static let untrusted = Limits(fuel: 100_000_000, depth: 200, guestMemory: 1 << 30)
 
     /// Limits one by one.
-    public init(fuel: UInt64 = .max, depth: Int = 1_000, guestMemory: UInt64 = 8 << 30) {
+    public init(fuel: UInt64 = .max, depth: Int = 400, guestMemory: UInt64 = 8 << 30) {
         self.fuel = fuel
         self.depth = depth
         self.guestMemory = guestMemory

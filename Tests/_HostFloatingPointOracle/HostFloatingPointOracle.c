@@ -10,15 +10,16 @@
 #include <ucontext.h>
 
 // Where a SIGFPE resumes: the instruction after the one under test, in the thread that runs it.
-static __thread uint64_t landing;
-static __thread uint32_t is_faulted;
+__thread uint64_t host_fault_landing;
+__thread uint32_t host_is_faulted;
+void host_install_fault_handler(void);
 
 static void handle_fault(int signal, siginfo_t *information, void *context) {
     ucontext_t *interrupted = context;
-    if (landing == 0) abort();
-    is_faulted = 1;
-    interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)landing;
-    landing = 0;
+    if (host_fault_landing == 0) abort();
+    host_is_faulted = 1;
+    interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)host_fault_landing;
+    host_fault_landing = 0;
 }
 
 static void install_handler(void) {
@@ -27,6 +28,11 @@ static void install_handler(void) {
     action.sa_sigaction = handle_fault;
     action.sa_flags = SA_SIGINFO;
     sigaction(SIGFPE, &action, NULL);
+}
+
+void host_install_fault_handler(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install_handler);
 }
 
 // The stack below rsp may hold the compiler's red zone, so PUSHFQ goes beneath it.
@@ -49,26 +55,25 @@ static void install_handler(void) {
             "movups %%xmm0, %[value]"                                                                                  \
             : [value] "=m"(result.value), [saved] "+m"(saved), [after] "+m"(result.mxcsr), "+c"(result.integer),       \
               "=&d"(flags)                                                                                             \
-            : [a] "m"(destination), [b] "m"(source), [control] "m"(mxcsr), [landing] "S"(&landing)                     \
+            : [a] "m"(destination), [b] "m"(source), [control] "m"(mxcsr), [landing] "S"(&host_fault_landing)                     \
             : "xmm0", "xmm1", "cc", "memory");                                                                         \
         break;
 
 host_sse_result host_sse_execute(
     enum host_sse_instruction instruction, uint32_t mxcsr, host_vector destination, host_vector source,
     uint64_t integer) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, install_handler);
+    host_install_fault_handler();
     host_sse_result result = {.integer = integer};
     uint32_t saved = 0;
     uint64_t flags = 0;
-    is_faulted = 0;
+    host_is_faulted = 0;
     switch (instruction) {
         HOST_SSE_INSTRUCTIONS(SSE_CASE)
     case HOST_SSE_COUNT: break;
     }
-    landing = 0;
+    host_fault_landing = 0;
     result.status_flags = (uint32_t)flags & 0x45;
-    result.is_faulted = is_faulted;
+    result.is_faulted = host_is_faulted;
     return result;
 }
 

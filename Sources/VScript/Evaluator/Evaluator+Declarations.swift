@@ -7,33 +7,37 @@ extension Evaluator {
     }
 
     /// Carries out `name: value` in a declaration's body.
-    func property(_ slot: Slot, _ name: String, _ node: Node, _ environment: Environment) throws -> Value {
-        let value = try evaluate(node, environment)
+    @inline(never)
+    func property(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .property(let slot, let name, let code) = node.code else { return .nil }
+        let value = try evaluate(code, environment)
         guard let declaration = declaration(in: slot, environment), let property = declaration.kind.property(name)
         else {
             return .nil
         }
         guard property.type.accepts(value) else {
-            throw Interruption.fault(Fault(property.refuse(value, at: node.span)))
+            throw Interruption.fault(Fault(property.refuse(value, at: code.span)))
         }
-        declaration.properties[name] = (value, node.span)
+        declaration.properties[name] = (value, code.span)
         return .nil
     }
 
     /// Carries out `asm { … }` in a declaration's body.
-    func contents(_ node: Node, of owner: Value, _ environment: Environment) throws -> Value {
-        let value = try evaluate(node, environment)
-        if case .object(let object) = owner, let declaration = object as? Declaration,
-            case .object(let code) = value, let assembly = code as? Assembly
-        {
-            declaration.code.append(assembly)
+    @inline(never)
+    func contents(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .contents(let slot, let code) = node.code else { return .nil }
+        let value = try evaluate(code, environment)
+        if case .object(let object) = value, let assembly = object as? Assembly {
+            declaration(in: slot, environment)?.code.append(assembly)
         }
         return value
     }
 
     /// Carries out `kind label on parent { … }`.
-    func declaration(_ code: DeclarationCode, _ span: SourceSpan, _ environment: Environment) throws -> Value {
-        try spend(span)
+    @inline(never)
+    func declaration(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .declaration(let code) = node.code else { return .nil }
+        try spend(node.span)
         var label = Value.nil
         switch code.label {
         case .none: break
@@ -75,7 +79,9 @@ extension Evaluator {
     // MARK: - Handlers
 
     /// Carries out `on event if guard { … }`.
-    func handler(_ code: HandlerCode, _ environment: Environment) throws -> Value {
+    @inline(never)
+    func handler(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .handler(let code) = node.code else { return .nil }
         var filter = try evaluate(code.filter, environment)
         if case .function = filter { filter = try call(filter, [], at: code.filter.span) }
         guard case .object(let object) = filter, let event = object as? EventPattern else {
@@ -106,7 +112,10 @@ extension Evaluator {
     // MARK: - Assembly
 
     /// Carries out `asm(bits: 16, at: 0x7c00) { … }`.
-    func assembly(_ code: AssemblyCode, _ span: SourceSpan, _ environment: Environment) throws -> Value {
+    @inline(never)
+    func assembly(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .assembly(let code) = node.code else { return .nil }
+        let span = node.span
         let pieces = try code.segments.map { segment -> Assembly.Piece in
             switch segment {
             case .text(let span): Assembly.Piece(text: span.text, span: span, isSplice: false)

@@ -3,64 +3,129 @@ import VScriptSyntax
 extension Evaluator {
     /// Carries out a step.
     ///
-    /// The frame of this function recurses the deepest, so each case only calls.
+    /// Scripts recurse through this function, so its frame is kept small: no case binds what its step holds, and each
+    /// is carried out by a function of its own.
+    @inline(never)
     func evaluate(_ node: Node, _ environment: Environment) throws -> Value {
         guard stack.hasRoom else { throw tooDeep(node.span) }
         switch node.code {
-        case .literal(let literal): return literal.value
-        case .text(let pieces): return try text(pieces, environment)
-        case .variable(let slot, let name): return try variable(slot, name, node.span, environment)
-        case .builtin(let name): return session.prelude[name] ?? .nil
-        case .ownMember(let slot, let name):
-            return try member(name, of: value(slot, environment), node.span)
-        case .register(let slot, let name):
-            let cpu = try member("cpu", of: value(slot, environment), node.span)
-            return try member(name, of: cpu, node.span)
-        case .list(let items): return try .items(items.map { try evaluate($0, environment) })
-        case .map(let entries): return try map(entries, environment)
-        case .function(let code): return .function(Function(code, environment))
-        case .conditional(let condition, let block, let alternative):
-            if try self.condition(condition, environment) { return try run(block, in: environment) }
-            return try alternative.map { try evaluate($0, environment) } ?? .nil
-        case .match(let subject, let arms): return try match(subject, arms, node.span, environment)
-        case .tryCatch(let body, let handler): return try tryCatch(body, handler, environment)
-        case .handler(let code): return try handler(code, environment)
-        case .assembly(let code): return try assembly(code, node.span, environment)
-        case .unary(let operation, let operand):
-            let value = try evaluate(operand, environment)
-            return try located(node.span) { try Arithmetic.apply(operation, value) }
-        case .binary(let operation, let span, let left, let right):
-            return try binary(operation, span, left, right, node.span, environment)
-        case .member(let base, let name, let span):
-            return try member(name, of: evaluate(base, environment), span)
-        case .call(let callee, let arguments): return try call(callee, arguments, node.span, environment)
-        case .index(let base, let key): return try element(base, key, node.span, environment)
-        case .block(let block): return try run(block, in: environment)
-        case .captured(let inner, let span): return try capture(inner, at: span, environment)
-        case .define(let slot, let value):
-            environment.slots[slot] = try evaluate(value, environment)
-            return .nil
-        case .assign(let target, let operation, let span, let value):
-            try assign(target, operation, span, value, environment)
-            return .nil
-        case .return(let value): throw Interruption.returned(try value.map { try evaluate($0, environment) } ?? .nil)
-        case .throw(let value): throw try thrown(evaluate(value, environment), node.span)
+        case .literal: return literal(node)
+        case .variable: return try variable(node, environment)
+        case .builtin: return builtin(node)
+        case .ownMember: return try ownMember(node, environment)
+        case .register: return try register(node, environment)
+        case .text: return try text(node, environment)
+        case .list: return try list(node, environment)
+        case .map: return try map(node, environment)
+        case .function: return function(node, environment)
+        case .conditional: return try conditional(node, environment)
+        case .match: return try match(node, environment)
+        case .tryCatch: return try tryCatch(node, environment)
+        case .handler: return try handler(node, environment)
+        case .assembly: return try assembly(node, environment)
+        case .unary: return try unary(node, environment)
+        case .binary: return try binary(node, environment)
+        case .member: return try member(node, environment)
+        case .call: return try call(node, environment)
+        case .index: return try element(node, environment)
+        case .block: return try block(node, environment)
+        case .captured: return try captured(node, environment)
+        case .define: return try define(node, environment)
+        case .assign: return try assign(node, environment)
+        case .return: return try returned(node, environment)
+        case .throw: return try thrown(node, environment)
         case .break: throw Interruption.breakLoop
         case .continue: throw Interruption.continueLoop
-        case .expect(let condition, let message): return try expect(condition, message, node.span, environment)
-        case .forLoop(let variables, let sequence, let body):
-            try forLoop(variables, sequence, body, environment)
-            return .nil
-        case .whileLoop(let condition, let body):
-            try whileLoop(condition, body, environment)
-            return .nil
-        case .importModule(let slot, let reference):
-            environment.slots[slot] = try session.module(reference, from: node.span)
-            return .nil
-        case .property(let slot, let name, let value): return try property(slot, name, value, environment)
-        case .contents(let slot, let code): return try contents(code, of: value(slot, environment), environment)
-        case .declaration(let code): return try declaration(code, node.span, environment)
+        case .expect: return try expect(node, environment)
+        case .forLoop: return try forLoop(node, environment)
+        case .whileLoop: return try whileLoop(node, environment)
+        case .importModule: return try importModule(node, environment)
+        case .property: return try property(node, environment)
+        case .contents: return try contents(node, environment)
+        case .declaration: return try declaration(node, environment)
         }
+    }
+
+    // MARK: - Small steps
+
+    @inline(never)
+    private func literal(_ node: Node) -> Value {
+        guard case .literal(let literal) = node.code else { return .nil }
+        return literal.value
+    }
+
+    @inline(never)
+    private func builtin(_ node: Node) -> Value {
+        guard case .builtin(let name) = node.code else { return .nil }
+        return session.prelude[name] ?? .nil
+    }
+
+    @inline(never)
+    private func ownMember(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .ownMember(let slot, let name) = node.code else { return .nil }
+        return try member(name, of: value(slot, environment), node.span)
+    }
+
+    @inline(never)
+    private func register(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .register(let slot, let name) = node.code else { return .nil }
+        return try member(name, of: member("cpu", of: value(slot, environment), node.span), node.span)
+    }
+
+    @inline(never)
+    private func function(_ node: Node, _ environment: Environment) -> Value {
+        guard case .function(let code) = node.code else { return .nil }
+        return .function(Function(code, environment))
+    }
+
+    @inline(never)
+    private func member(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .member(let base, let name, let span) = node.code else { return .nil }
+        return try member(name, of: evaluate(base, environment), span)
+    }
+
+    @inline(never)
+    private func block(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .block(let block) = node.code else { return .nil }
+        return try run(block, in: environment)
+    }
+
+    @inline(never)
+    private func captured(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .captured(let inner, let span) = node.code else { return .nil }
+        return try capture(inner, at: span, environment)
+    }
+
+    @inline(never)
+    private func define(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .define(let slot, let value) = node.code else { return .nil }
+        environment.slots[slot] = try evaluate(value, environment)
+        return .nil
+    }
+
+    @inline(never)
+    private func returned(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .return(let value) = node.code else { return .nil }
+        throw Interruption.returned(try value.map { try evaluate($0, environment) } ?? .nil)
+    }
+
+    @inline(never)
+    private func thrown(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .throw(let value) = node.code else { return .nil }
+        throw try thrown(evaluate(value, environment), node.span)
+    }
+
+    @inline(never)
+    private func expect(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .expect(let condition, let message) = node.code else { return .nil }
+        return try expect(condition, message, environment)
+    }
+
+    @inline(never)
+    private func importModule(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .importModule(let slot, let reference) = node.code else { return .nil }
+        environment.slots[slot] = try session.module(reference, from: node.span)
+        return .nil
     }
 
     // MARK: - Variables and members
@@ -71,12 +136,13 @@ extension Evaluator {
         return current.slots[slot.index] ?? .nil
     }
 
-    private func variable(_ slot: Slot, _ name: String, _ span: SourceSpan, _ environment: Environment) throws -> Value
-    {
+    @inline(never)
+    private func variable(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .variable(let slot, let name) = node.code else { return .nil }
         var current = environment
         for _ in 0..<slot.hops { current = current.parent ?? current }
         guard let value = current.slots[slot.index] else {
-            throw fault(.usedBeforeDeclaration, "`\(name)` is used before it has a value", span)
+            throw fault(.usedBeforeDeclaration, "`\(name)` is used before it has a value", node.span)
         }
         return value
     }
@@ -95,15 +161,19 @@ extension Evaluator {
             notes: isMap ? ["`map[\"\(name)\"]` is nil without the key"] : [])
     }
 
-    private func element(_ base: Node, _ key: Node, _ span: SourceSpan, _ environment: Environment) throws -> Value {
+    @inline(never)
+    private func element(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .index(let base, let index) = node.code else { return .nil }
         let value = try evaluate(base, environment)
-        let key = try evaluate(key, environment)
-        return try located(span) { try Members.element(key, of: value) }
+        let key = try evaluate(index, environment)
+        return try located(node.span) { try Members.element(key, of: value) }
     }
 
     // MARK: - Texts and collections
 
-    private func text(_ pieces: [TextPiece], _ environment: Environment) throws -> Value {
+    @inline(never)
+    private func text(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .text(let pieces) = node.code else { return .nil }
         var result = ""
         for piece in pieces {
             switch piece {
@@ -117,7 +187,15 @@ extension Evaluator {
         return .string(result)
     }
 
-    private func map(_ entries: [(key: Node, value: Node)], _ environment: Environment) throws -> Value {
+    @inline(never)
+    private func list(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .list(let items) = node.code else { return .nil }
+        return try .items(items.map { try evaluate($0, environment) })
+    }
+
+    @inline(never)
+    private func map(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .map(let entries) = node.code else { return .nil }
         let map = Map()
         for entry in entries {
             let key = try evaluate(entry.key, environment)
@@ -129,10 +207,16 @@ extension Evaluator {
 
     // MARK: - Operators and calls
 
-    private func binary(
-        _ operation: BinaryOperator, _ operatorSpan: SourceSpan, _ left: Node, _ right: Node, _ span: SourceSpan,
-        _ environment: Environment
-    ) throws -> Value {
+    @inline(never)
+    private func unary(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .unary(let operation, let operand) = node.code else { return .nil }
+        let value = try evaluate(operand, environment)
+        return try located(node.span) { try Arithmetic.apply(operation, value) }
+    }
+
+    @inline(never)
+    private func binary(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .binary(let operation, let operatorSpan, let left, let right) = node.code else { return .nil }
         let first = try evaluate(left, environment)
         switch (operation, first) {
         case (.and, .bool(false)), (.or, .bool(true)):
@@ -142,7 +226,7 @@ extension Evaluator {
         case _: break
         }
         let second = try evaluate(right, environment)
-        return try located(span, operator: operatorSpan) { try Arithmetic.apply(operation, first, second) }
+        return try located(node.span, operator: operatorSpan) { try Arithmetic.apply(operation, first, second) }
     }
 
     /// Notes that an `expect` did not get to a part of its condition.
@@ -151,20 +235,29 @@ extension Evaluator {
         captures?.append(Diagnostic.Label(span, "(not evaluated)"))
     }
 
-    private func call(
-        _ callee: Node, _ arguments: [Argument], _ span: SourceSpan, _ environment: Environment
-    ) throws -> Value {
+    @inline(never)
+    private func call(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .call(let callee, let arguments) = node.code else { return .nil }
         let function = try evaluate(callee, environment)
         let passed = try arguments.map { argument in
             PassedArgument(
                 label: argument.label, value: try evaluate(argument.value, environment), span: argument.value.span)
         }
-        return try call(function, passed, at: span)
+        return try call(function, passed, at: node.span)
     }
 
     // MARK: - Control
 
-    private func match(_ subject: Node, _ arms: [Arm], _ span: SourceSpan, _ environment: Environment) throws -> Value {
+    @inline(never)
+    private func conditional(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .conditional(let condition, let consequence, let alternative) = node.code else { return .nil }
+        if try self.condition(condition, environment) { return try run(consequence, in: environment) }
+        return try alternative.map { try evaluate($0, environment) } ?? .nil
+    }
+
+    @inline(never)
+    private func match(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .match(let subject, let arms) = node.code else { return .nil }
         let value = try evaluate(subject, environment)
         for arm in arms {
             let fits =
@@ -177,7 +270,9 @@ extension Evaluator {
         throw fault(.noMatch, "no arm fits \(value.source())", subject.span, notes: ["`else => …` fits everything"])
     }
 
-    private func tryCatch(_ body: Block, _ handler: Block, _ environment: Environment) throws -> Value {
+    @inline(never)
+    private func tryCatch(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .tryCatch(let body, let handler) = node.code else { return .nil }
         do {
             return try run(body, in: environment)
         } catch Interruption.fault(let fault) where fault.isCatchable {
@@ -196,18 +291,23 @@ extension Evaluator {
         return fault(.uncaught, message, span)
     }
 
-    private func whileLoop(_ condition: Node, _ body: Block, _ environment: Environment) throws {
+    @inline(never)
+    private func whileLoop(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .whileLoop(let condition, let body) = node.code else { return .nil }
         while try self.condition(condition, environment) {
             try spend(condition.span)
             do {
                 _ = try run(body, in: environment)
             } catch Interruption.breakLoop {
-                return
+                break
             } catch Interruption.continueLoop {}
         }
+        return .nil
     }
 
-    private func forLoop(_ variables: Int, _ sequence: Node, _ body: Block, _ environment: Environment) throws {
+    @inline(never)
+    private func forLoop(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .forLoop(let variables, let sequence, let body) = node.code else { return .nil }
         let value = try evaluate(sequence, environment)
         guard var items = Members.Items(value) else {
             throw fault(
@@ -222,17 +322,17 @@ extension Evaluator {
             do {
                 _ = try statements(body, in: inner)
             } catch Interruption.breakLoop {
-                return
+                break
             } catch Interruption.continueLoop {}
         }
+        return .nil
     }
 
     // MARK: - Assignment
 
-    private func assign(
-        _ target: Node, _ operation: BinaryOperator?, _ operatorSpan: SourceSpan, _ value: Node,
-        _ environment: Environment
-    ) throws {
+    @inline(never)
+    private func assign(_ node: Node, _ environment: Environment) throws -> Value {
+        guard case .assign(let target, let operation, let operatorSpan, let value) = node.code else { return .nil }
         func combine(_ old: @autoclosure () throws -> Value) throws -> Value {
             guard let operation else { return try evaluate(value, environment) }
             let old = try old()
@@ -242,8 +342,8 @@ extension Evaluator {
             }
         }
         switch target.code {
-        case .variable(let slot, let name):
-            let result = try combine(variable(slot, name, target.span, environment))
+        case .variable(let slot, _):
+            let result = try combine(variable(target, environment))
             var current = environment
             for _ in 0..<slot.hops { current = current.parent ?? current }
             current.slots[slot.index] = result
@@ -269,5 +369,6 @@ extension Evaluator {
             .forLoop, .whileLoop, .importModule, .property, .contents, .declaration:
             throw fault(.wrongOperand, "this cannot be assigned to", target.span)
         }
+        return .nil
     }
 }

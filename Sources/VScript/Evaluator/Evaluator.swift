@@ -128,7 +128,7 @@ final class Evaluator {
             return try statements(code.body, in: environment)
         } catch Interruption.returned(let value) {
             return value
-        } catch Interruption.fault(var fault) {
+        } catch Interruption.fault(let fault) {
             fault.trace.append((code.name, span))
             throw Interruption.fault(fault)
         }
@@ -146,7 +146,7 @@ final class Evaluator {
         return result
     }
 
-    func expect(_ condition: Node, _ message: Node?, _ span: SourceSpan, _ environment: Environment) throws -> Value {
+    func expect(_ condition: Node, _ message: Node?, _ environment: Environment) throws -> Value {
         let outer = captures
         captures = []
         defer { captures = outer }

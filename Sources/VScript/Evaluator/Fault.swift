@@ -1,11 +1,13 @@
 import VScriptSyntax
 
 /// An error on its way through a script.
-struct Fault {
-    var diagnostic: Diagnostic
+///
+/// A class, so that the functions it passes through need little of the stack for it.
+final class Fault {
+    let diagnostic: Diagnostic
     /// What `catch` is given; made from the diagnostic if the script did not throw it.
-    var value: Value?
-    var isCatchable: Bool
+    private let value: Value?
+    let isCatchable: Bool
     /// The calls it came through, innermost first.
     var trace: [(function: String, call: SourceSpan)] = []
 
@@ -26,6 +28,7 @@ struct Fault {
             }
         }
         diagnostic = Diagnostic(failure.code, failure.message, at: span, notes: failure.notes, fixes: fixes ?? [])
+        value = nil
         isCatchable = failure.code.isCatchable
     }
 

@@ -250,9 +250,9 @@ extension Processor {
         case .fdivrp: try x87Arithmetic(instruction, { $0.divide($1, $2) }, isReversed: true, pops: true)
         case .fidivr: try x87Arithmetic(instruction, { $0.divide($1, $2) }, isReversed: true, isInteger: true)
         case .fprem:
-            try x87Function2(instruction, codes: X87Status.conditionCodes) { $0.remainder($1, by: $2) }
+            try x87Function2(instruction, givesQuotient: true) { $0.remainder($1, by: $2) }
         case .fprem1:
-            try x87Function2(instruction, codes: X87Status.conditionCodes) { $0.ieeeRemainder($1, by: $2) }
+            try x87Function2(instruction, givesQuotient: true) { $0.ieeeRemainder($1, by: $2) }
         case .fabs: try x87Function(instruction) { $1.magnitude }
         case .fchs: try x87Function(instruction) { $1.negated }
         case .frndint: try x87Function(instruction) { $0.roundToIntegral($1) }

@@ -121,20 +121,21 @@ extension Processor {
 
     // MARK: Conversions between XMM and MMX registers
 
-    /// CVTPI2PS and CVTPI2PD; with a memory operand no MMX register is touched and the x87 state stays.
+    /// CVTPI2PS and CVTPI2PD; a memory operand has nothing to do with MMX.
+    ///
+    /// These four go over to MMX before #XM, as processors do.
     func convertFromMMX(
         _ instruction: borrowing Instruction, _ operation: (inout SSEEnvironment, Vector, Vector) -> Vector
     ) throws(Fault) {
         try requireSSE()
         let operand = instruction.operands.1
-        // With a memory operand no MMX register takes part.
         if operand.kind == .register { try requireMMX() }
         let source = try mmxSource(operand, of: instruction)
         let target = xmm(instruction.operands.0.register)
         var environment = SSEEnvironment(mxcsr: state.pointee.sse.mxcsr)
         let result = operation(&environment, target.pointee, Vector(source, 0))
-        try retire(&environment)
         if operand.kind == .register { enterMMX() }
+        try retire(&environment)
         target.pointee = result
     }
 
@@ -150,8 +151,8 @@ extension Processor {
             ? try vector(operand, of: instruction) : Vector(try read(operand, of: instruction), 0)
         var environment = SSEEnvironment(mxcsr: state.pointee.sse.mxcsr)
         let result = operation(&environment, source)
-        try retire(&environment)
         enterMMX()
+        try retire(&environment)
         setMMX(instruction.operands.0.register, result)
     }
 }

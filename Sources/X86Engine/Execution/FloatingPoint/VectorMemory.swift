@@ -22,7 +22,8 @@ extension Processor {
         let segment = instruction.memory.segment
         let address = effectiveAddress(instruction)
         return alignment == .required
-            ? try alignedAddress(segment, address, width: 16, alignment: 16, kind) : try linearAddress(segment, address, width: 16, kind)
+            ? try alignedAddress(segment, address, width: 16, alignment: 16, kind)
+            : try linearAddress(segment, address, width: 16, kind)
     }
 
     /// Reads 16 bytes.

@@ -161,7 +161,7 @@ extension Processor {
     /// MASKMOVQ and MASKMOVDQU: the bytes whose mask byte has its top bit set.
     ///
     /// Only the range from the first to the last selected byte is checked, and nothing with an empty mask, which the
-    /// manuals leave to the implementation.
+    /// manuals leave to the implementation; alignment is that of the whole operand to 8 bytes.
     func maskedStore(_ instruction: borrowing Instruction) throws(Fault) {
         let isXMM = instruction.operands.0.register.isXMM
         let value: Vector
@@ -182,6 +182,7 @@ extension Processor {
             let offset = truncate(
                 effectiveAddress(instruction) &+ UInt64(first), width: Int(instruction.addressSize))
             let linear = try linearAddress(instruction.memory.segment, offset, width: last - first + 1, .write)
+            try checkAlignment(linear &- UInt64(first), 8)
             _ = try translateRange(linear, count: last - first + 1, .write)
             let bytes = value.bytes
             for index in first...last where mask >> UInt64(index) & 1 != 0 {

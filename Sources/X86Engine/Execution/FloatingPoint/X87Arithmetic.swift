@@ -72,18 +72,26 @@ extension Processor {
         complete(instruction, environment, codes: codes)
     }
 
-    /// ST(0) = operation(ST(0), ST(1)): FSCALE, FPREM and FPREM1.
+    /// ST(0) = operation(ST(0), ST(1)): FSCALE, and FPREM and FPREM1 (`givesQuotient`: in C0, C3 and C1).
     func x87Function2(
-        _ instruction: borrowing Instruction, codes: UInt16 = X87Status.C1,
+        _ instruction: borrowing Instruction, givesQuotient: Bool = false,
         _ operation: (inout X87Environment, Extended, Extended) -> Extended
     ) throws(Fault) {
-        let isEmpty = state.pointee.x87.isEmpty(1)
-        let other = state.pointee.x87[1]
-        try x87Function(instruction, codes: codes) { environment, value in
-            guard isEmpty else { return operation(&environment, value, other) }
+        try requireX87()
+        var environment = x87Environment
+        var result = Extended.indefinite
+        if state.pointee.x87.isEmpty(0) || state.pointee.x87.isEmpty(1) {
             _ = raiseStackFault(&environment, isOverflow: false)
-            return .indefinite
+        } else {
+            result = operation(&environment, state.pointee.x87[0], state.pointee.x87[1])
         }
+        if environment.deliversToRegister { state.pointee.x87[0] = result }
+        // Without a quotient C0 and C3 stay, which the manuals leave open.
+        let hasQuotient = environment.deliversToRegister && result.classification != .notANumber
+        let codes =
+            !givesQuotient
+            ? X87Status.C1 : hasQuotient ? X87Status.conditionCodes : X87Status.C1 | X87Status.C2
+        complete(instruction, environment, codes: codes)
     }
 
     /// ST(1) = operation(ST(0), ST(1)), and pops: FYL2X, FYL2XP1 and FPATAN.

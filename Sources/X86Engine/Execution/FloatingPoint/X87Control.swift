@@ -55,10 +55,10 @@ extension Processor {
         try reportPendingX87Exception()
     }
 
-    /// EMMS: all registers are empty, and TOP is 0 as after every MMX instruction (SDM volume 3 table 12-2).
+    /// EMMS: all registers are empty, and TOP is 0 as after any MMX instruction (SDM volume 3 table 13-2).
     func emms() throws(Fault) {
         try requireMMX()
-        state.pointee.x87.top = 0
+        enterMMX()
         state.pointee.x87.tagWord = 0xFFFF
     }
 

@@ -68,15 +68,15 @@ extension Processor {
         }
     }
 
-    /// FLD ST(i).
+    /// FLD ST(i); an empty source counts more than a full stack.
     private func loadRegister(_ instruction: borrowing Instruction, _ number: Int) {
-        let isEmpty = state.pointee.x87.isEmpty(number)
-        let value = state.pointee.x87[number]
-        pushResult(instruction) { environment in
-            guard isEmpty else { return value }
-            _ = raiseStackFault(&environment, isOverflow: false)
-            return .indefinite
+        guard state.pointee.x87.isEmpty(number) else {
+            let value = state.pointee.x87[number]
+            return pushResult(instruction) { _ in value }
         }
+        var environment = x87Environment
+        if raiseStackFault(&environment, isOverflow: false) { state.pointee.x87.push(.indefinite) }
+        complete(instruction, environment)
     }
 
     /// FILD.
@@ -161,24 +161,17 @@ extension Processor {
     }
 
     /// FST and FSTP to ST(i).
+    ///
+    /// The alias D9 /3 raises no stack fault: with ST(0) empty it only moves TOP.
     private func storeRegister(_ instruction: borrowing Instruction, _ number: Int, pops: Bool) throws(Fault) {
         try requireX87()
         var environment = x87Environment
-        var isStored = true
-        var value = state.pointee.x87[0]
-        let isEmpty = state.pointee.x87.isEmpty(0)
-        // D9 /3, an alias of FSTP ST(i), copies an empty register as it is.
-        let isAlias = instruction.definition.opcode == 0xD9
-        let copiesEmpty = isEmpty && isAlias
-        if isEmpty && !copiesEmpty {
-            isStored = raiseStackFault(&environment, isOverflow: false)
-            value = .indefinite
+        if !state.pointee.x87.isEmpty(0) {
+            state.pointee.x87[number] = state.pointee.x87[0]
+        } else if instruction.definition.opcode != 0xD9, raiseStackFault(&environment, isOverflow: false) {
+            state.pointee.x87[number] = .indefinite
         }
-        if isStored {
-            state.pointee.x87[number] = value
-            if copiesEmpty { state.pointee.x87.free(number) }
-            if pops { state.pointee.x87.pop() }
-        }
+        if pops && environment.deliversToRegister { state.pointee.x87.pop() }
         complete(instruction, environment)
     }
 
@@ -244,16 +237,16 @@ extension Processor {
         complete(instruction, environment)
     }
 
-    /// FCMOVcc.
+    /// FCMOVcc; C1 changes with a stack fault only.
     func fcmov(_ instruction: borrowing Instruction) throws(Fault) {
         try requireX87()
         let number = instruction.operands.1.register.x87Number
         var environment = x87Environment
         if state.pointee.x87.isEmpty(0) || state.pointee.x87.isEmpty(number) {
             if raiseStackFault(&environment, isOverflow: false) { state.pointee.x87[0] = .indefinite }
-        } else if state.pointee.holds(instruction.condition) {
-            state.pointee.x87[0] = state.pointee.x87[number]
+            return complete(instruction, environment)
         }
-        complete(instruction, environment)
+        if state.pointee.holds(instruction.condition) { state.pointee.x87[0] = state.pointee.x87[number] }
+        complete(instruction, environment, codes: 0)
     }
 }
