@@ -22,7 +22,7 @@ extension CaseGenerator {
             if !isFinite(state, 0) || !isFinite(state, 1) { latitude.x87Status = X87Bits.conditionCodes }
         case .fsin, .fcos, .fsincos, .fptan, .fpatan, .f2xm1, .fyl2x, .fyl2xp1:
             // Less than 1 ulp from the exact value each (SDM volume 1 section 8.3.10), so 2 apart; C1 tells the rounding.
-            latitude.x87Status = X87Bits.C1 | X87Bits.precision
+            latitude.x87Status = X87Bits.C1 | X87Bits.precision | X87Bits.underflow
             latitude.ulps = 2
         case .fld where instruction.operands.0.kind == .register:
             // With the stack full and the source empty: overflow or underflow.
@@ -52,6 +52,7 @@ extension CaseGenerator {
 
 /// Bits of the x87 status word.
 enum X87Bits {
+    static let underflow: UInt64 = 0x10
     static let precision: UInt64 = 0x20
     static let C1: UInt64 = 0x200
     static let conditionCodes: UInt64 = 0x4700

@@ -17,7 +17,7 @@ extension Processor {
         control.pointee.hasFault = true
     }
 
-    /// #SS for addresses by RSP or RBP, else #GP, where flat segments are left: not canonical, or beyond 4 GiB.
+    /// #SS for the stack segment, else #GP, where flat segments are left: not canonical, or beyond 4 GiB.
     private func checkFlat(
         _ op: UnsafeMutablePointer<MicroOperation>, _ linear: UInt64, _ width: Int, storing: Bool
     ) throws(Fault) {
@@ -26,10 +26,9 @@ extension Processor {
             state.pointee.mode.code == 64
             ? Self.isCanonical(linear) && Self.isCanonical(last) : last <= 0xFFFF_FFFF
         if inside { return }
+        // The operation does not know the segment of its memory operand; the instruction does.
         let isStack =
-            op.pointee.segmentBase == MicroOperation.zero
-            && (op.pointee.base == StateOffset.general(.rsp) || op.pointee.base == StateOffset.general(.rbp)
-                || op.pointee.code.usesStack(storing: storing))
+            op.pointee.code.usesStack(storing: storing) ? true : try fetchInstruction().memory.segment == .ss
         throw isStack ? .stackFault(0) : .generalProtection(0)
     }
 
