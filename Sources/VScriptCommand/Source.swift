@@ -21,6 +21,19 @@ struct Source {
         file = SourceFile(bytes: Array(data), named: path)
     }
 
+    /// Rewrites the file with every safe fix applied, and gives how many there were.
+    func fix() throws -> Int {
+        let (text, applied) = Diagnostic.fixing(file)
+        if !applied.isEmpty {
+            do {
+                try Data(text.utf8).write(to: URL(fileURLWithPath: file.name), options: .atomic)
+            } catch {
+                throw Failure(message: "\(file.name): cannot be written")
+            }
+        }
+        return applied.count
+    }
+
     /// Checks the script and prints its reports; nil if one of them is an error.
     func compile() -> Program? {
         do throws(CompilationError) {

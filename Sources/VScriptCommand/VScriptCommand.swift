@@ -13,7 +13,7 @@ struct VScriptCommand: ParsableCommand {
             4 guest crashed unhandled, 130 interrupted.
             """,
         version: "0.1.0",
-        subcommands: [Run.self, Check.self], defaultSubcommand: Run.self)
+        subcommands: [Run.self, Check.self, Fix.self, Explain.self], defaultSubcommand: Run.self)
 
     /// Runs the command line; whatever is wrong with it ends with exit code 2.
     static func main() {
@@ -69,5 +69,33 @@ struct Check: ParsableCommand {
         var status = VScript.ExitCode.success
         for file in files where try Source(path: file).compile() == nil { status = .usage }
         throw ArgumentParser.ExitCode(status.rawValue)
+    }
+}
+
+/// `vscript fix FILE`.
+struct Fix: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Applies the safe fixes that the reports offer.")
+
+    @Argument(help: ArgumentHelp("The scripts, which are rewritten.", valueName: "file"))
+    var files: [String]
+
+    func run() throws {
+        for file in files {
+            let count = try Source(path: file).fix()
+            print("\(file): \(count) \(count == 1 ? "fix" : "fixes")")
+        }
+    }
+}
+
+/// `vscript explain CODE`.
+struct Explain: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Explains a code such as V0312.")
+
+    @Argument(help: ArgumentHelp("The code of a report.", valueName: "code"))
+    var code: String
+
+    func run() throws {
+        guard let text = explanation(of: code) else { throw Failure(message: "there is no code \(code)") }
+        print(text)
     }
 }
