@@ -27,7 +27,7 @@ func isTestable(_ definition: InstructionDefinition) -> Bool {
     }
 }
 
-/// Whether Intel's and AMD's processors differ in an encoding; the engine follows Intel's.
+/// Whether Intel's and AMD's processors differ in an encoding, or its cases cannot be had; the engine follows Intel's.
 func dependsOnVendor(_ instruction: Instruction, _ mode: CodeMode) -> Bool {
     switch instruction.operation {
     // AMD truncates RIP to 16 bits after 66 (APM volume 3 section 1.2.4).
@@ -44,8 +44,16 @@ func dependsOnVendor(_ instruction: Instruction, _ mode: CodeMode) -> Bool {
             || [.dr4, .dr5].contains(instruction.operands.1.register)
     // With an empty mask AMD's still find the fault that a store would give.
     case .maskmovq, .maskmovdqu: instruction.addressSize == 16 || instruction.memory.segment == .cs
+    // EDX:EAX must name components that both have, so it cannot be an address.
+    case .xsave, .xrstor: uses(instruction.memory, [0, 2])
     // F3 with REX.B is XCHG for AMD.
     case .pause: instruction.prefixes.contains(.rex)
     default: false
     }
+}
+
+/// Whether a memory operand is addressed with one of the general registers.
+func uses(_ memory: MemoryOperand, _ numbers: [Int]) -> Bool {
+    memory.base != .none && numbers.contains(memory.base.number)
+        || memory.index != .none && numbers.contains(memory.index.number)
 }
