@@ -36,6 +36,7 @@ let package = Package(
         .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
         .testTarget(name: "VScriptSyntaxTests", dependencies: ["VScriptSyntax"]),
         .testTarget(name: "VScriptTests", dependencies: ["VScript"]),
+        .testTarget(name: "VScriptCommandTests", dependencies: ["VScriptCommand"]),
     ],
     swiftLanguageModes: [.v6]
 )

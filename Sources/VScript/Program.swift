@@ -109,18 +109,31 @@ public func explanation(of code: String) -> String? {
 }
 
 extension Diagnostic {
-    /// What `vscript fix` makes of a script: its text after every safe fix of its reports.
+    /// What `vscript fix` makes of a script: its text after every safe fix of its reports, and of those that only then
+    /// can be made.
     ///
     /// - Parameter file: The script, valid or not.
     /// - Returns: The new text, and the reports whose fixes were applied.
     public static func fixing(_ file: SourceFile) -> (text: String, applied: [Diagnostic]) {
-        var reports: [Diagnostic] = []
-        do throws(CompilationError) {
-            reports = try Program(file).diagnostics
-        } catch {
-            reports = error.diagnostics
+        var current = file
+        var applied: [Diagnostic] = []
+        // A fix that brings back its own mistake does not go on for ever.
+        for _ in 0..<fixingPasses {
+            let mended = reports(on: current).filter { $0.fixes.contains(where: \.isSafe) }
+            if mended.isEmpty { break }
+            applied += mended
+            current = SourceFile(Fix.applySafe(from: mended, to: current), named: file.name)
         }
-        let applied = reports.filter { $0.fixes.contains(where: \.isSafe) }
-        return (Fix.applySafe(from: applied, to: file), applied)
+        return (current.text, applied)
+    }
+
+    private static let fixingPasses = 8
+
+    private static func reports(on file: SourceFile) -> [Diagnostic] {
+        do throws(CompilationError) {
+            return try Program(file).diagnostics
+        } catch {
+            return error.diagnostics
+        }
     }
 }

@@ -39,6 +39,9 @@ enum Habit {
     /// Words that other languages declare functions with.
     static let functionWords: Set<String> = ["func", "function", "def", "fun", "void"]
 
+    /// Words for `else if`.
+    static let elseIfWords: Set<String> = ["elif", "elseif", "elsif"]
+
     /// Words for the logical operators.
     static let operatorWords: [String: BinaryOperator] = ["and": .and, "or": .or]
 }

@@ -65,11 +65,12 @@ package indirect enum JSON: Sendable {
 extension Diagnostic {
     /// The report as one line of JSON; fields are only ever added.
     public var json: String {
-        JSON.object([
+        // Only a failed expectation has values.
+        let values: [(String, JSON)] = values.isEmpty ? [] : [("values", .array(values.map(Self.json)))]
+        let members: [(String, JSON)] = [
             ("type", .string("diagnostic")), ("v", .integer(1)), ("code", .string(code)),
             ("severity", .string(severity.rawValue)), ("message", .string(message)),
-            ("spans", .array(labels.map(Self.json))), ("values", .array(values.map(Self.json))),
-            ("notes", .array(notes.map(JSON.string))),
+            ("spans", .array(labels.map(Self.json))), ("notes", .array(notes.map(JSON.string))),
             (
                 "fixes",
                 .array(
@@ -89,8 +90,8 @@ extension Diagnostic {
                         ])
                     })
             ),
-            ("rendered", .string(rendered())),
-        ]).text
+        ]
+        return JSON.object(members + values + [("rendered", .string(rendered()))]).text
     }
 
     private static func json(_ label: Label) -> JSON {

@@ -261,7 +261,7 @@ extension Parser {
         advance()
         condition()
         block()
-        if !isPanicking, at(.identifier), ["elif", "elseif", "elsif"].contains(text(current)) {
+        if !isPanicking, at(.identifier), Habit.elseIfWords.contains(text(current)) {
             report(
                 .strayKeyword, "`\(text(current))` is written `else if`", at: span(current),
                 fixes: [.replace(span(current), with: "else if")])
@@ -449,8 +449,10 @@ extension Parser {
         let mark = mark()
         let opening = current
         advance()
-        let saved = openBrackets
-        openBrackets += 1
+        let saved = (openBrackets, isInBrokenInterpolation)
+        // The lexer has ended a broken one with its line, so the parser does not look for its end further down.
+        if opening.flags.contains(.reported) { isInBrokenInterpolation = true }
+        openBrackets = isInBrokenInterpolation ? 0 : openBrackets + 1
         expression()
         if at(.colon), !isPanicking {
             advance()
@@ -469,7 +471,7 @@ extension Parser {
         }
         if isPanicking { skipToInterpolationEnd() }
         eat(.interpolationEnd)
-        openBrackets = saved
+        (openBrackets, isInBrokenInterpolation) = saved
         complete(.interpolation, mark)
     }
 
@@ -477,7 +479,7 @@ extension Parser {
     private mutating func skipToInterpolationEnd() {
         let mark = mark()
         var nested = 0
-        while !at(.endOfFile), !(current.startsLine && current.kind.beginsStatement) {
+        while !at(.endOfFile), !(current.startsLine && (current.kind.beginsStatement || isInBrokenInterpolation)) {
             if at(.interpolationStart) { nested += 1 }
             if at(.interpolationEnd) {
                 if nested == 0 { break }

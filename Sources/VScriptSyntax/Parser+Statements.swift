@@ -170,8 +170,9 @@ extension Parser {
         if at(.stringStart) {
             string()
             guard !isPanicking else { return .importStatement }
-            if !eat(.as) {
+            guard eat(.as) else {
                 fail(.importWithoutName, "expected `as` and a name for the module", at: afterPrevious)
+                return .importStatement
             }
             needName("a name after `as`")
             return .importStatement

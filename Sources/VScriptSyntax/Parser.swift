@@ -19,6 +19,8 @@ struct Parser {
     var openBrackets = 0
     /// Whether `name: value` may stand here.
     var inDeclarationBody = false
+    /// Whether an interpolation is being read that never ends.
+    var isInBrokenInterpolation = false
     var nesting = 0
     /// The first token of the statement being read.
     private var statementStart = 0

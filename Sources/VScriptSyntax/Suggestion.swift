@@ -2,7 +2,7 @@
 package enum Suggestion {
     /// The candidate within edit distance 2 that is closest, or nil; a short name must be closer.
     package static func closest(to name: String, in candidates: some Sequence<String>) -> String? {
-        let limit = name.count < 3 ? 1 : 2
+        let limit = name.count < 5 ? 1 : 2
         var best: (distance: Int, name: String)?
         for candidate in candidates where candidate != name && abs(candidate.utf8.count - name.utf8.count) <= limit {
             let distance = distance(Array(name.lowercased().utf8), Array(candidate.lowercased().utf8))

@@ -101,7 +101,7 @@ struct DiagnosticTests {
         let report = try #require(tree("let é = 1\nx++").diagnostics.last)
         #expect(
             report.json == #"""
-                {"type":"diagnostic","v":1,"code":"V0213","severity":"error","message":"there is no operator `++`","spans":[{"file":"test.vscript","start":{"line":2,"column":2,"byte":12},"end":{"line":2,"column":4,"byte":14},"label":"","primary":true}],"values":[],"notes":[],"fixes":[{"title":"replace with ` += 1`","safe":true,"edits":[{"span":{"file":"test.vscript","start":{"line":2,"column":2,"byte":12},"end":{"line":2,"column":4,"byte":14}},"text":" += 1"}]}],"rendered":"error[V0213]: there is no operator `++`\n  --> test.vscript:2:2\n 2 | x++\n   |  ^^\n   = fix: replace with ` += 1`                        (vscript fix applies it)\n   = more: vscript explain V0213\n"}
+                {"type":"diagnostic","v":1,"code":"V0213","severity":"error","message":"there is no operator `++`","spans":[{"file":"test.vscript","start":{"line":2,"column":2,"byte":12},"end":{"line":2,"column":4,"byte":14},"label":"","primary":true}],"notes":[],"fixes":[{"title":"replace with ` += 1`","safe":true,"edits":[{"span":{"file":"test.vscript","start":{"line":2,"column":2,"byte":12},"end":{"line":2,"column":4,"byte":14}},"text":" += 1"}]}],"rendered":"error[V0213]: there is no operator `++`\n  --> test.vscript:2:2\n 2 | x++\n   |  ^^\n   = fix: replace with ` += 1`                        (vscript fix applies it)\n   = more: vscript explain V0213\n"}
                 """#)
     }
 

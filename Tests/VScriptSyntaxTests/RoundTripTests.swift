@@ -77,6 +77,42 @@ struct RoundTripTests {
         }
     }
 
+    @Test("random scripts are legal and reproduced byte for byte", arguments: 1000..<longOr(1004, 1400))
+    func randomPrograms(seed: UInt64) {
+        var generator = ProgramGenerator(seed: seed)
+        for _ in 0..<50 {
+            let source = generator.program()
+            let tree = tree(source)
+            #expect(tree.diagnostics.map(\.code) == [], "\(source)")
+            if reproduce(tree) != Array(source.utf8) { Issue.record("not reproduced: \(source)") }
+        }
+    }
+
+    /// Statements with one mistake that ends with their line, and its code.
+    static let mistakes = [
+        ("let = 3", "V0207"), ("for in x { }", "V0207"), ("let x = 0xZZ", "V0108"), ("match x { 1 => 2 }", "V0212"),
+        ("f(a b)", "V0222"), ("let x = [1 2]", "V0222"), ("a..b", "V0207"), ("x++", "V0213"),
+        ("guest g on { }", "V0201"),
+        ("let x = \"abc", "V0105"), ("&x", "V0201"), ("import \"a.vscript\"", "V0216"),
+        ("let x = 1 let y = 2", "V0203"),
+        ("a = b = c", "V0215"), ("a < b < c", "V0210"), ("let x = 4 KiBs", "V0109"), ("let x = 'abc'", "V0111"),
+        ("let m = [a: 1, 2]", "V0211"), ("print \"hi\" 3", "V0203"), ("int x = 3", "V0217"),
+        ("if a and b { }", "V0214"),
+        ("let b = a ? 1 : 2", "V0218"), ("print (1)", "V0221"), ("let m = {a: 1}", "V0223"), ("f() = 2", "V0209"),
+        ("let t = \"\\q\"", "V0112"), ("let t = \"\\(1:hex)\"", "V0115"), ("hex\"9\"", "V0114"),
+        ("let t = \"\\(a\"", "V0106"),
+    ]
+
+    @Test("one mistake in a random script makes one report", arguments: mistakes)
+    func oneMistake(mistake: String, code: String) {
+        var generator = ProgramGenerator(seed: UInt64(mistake.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) }))
+        generator.mistake = mistake
+        for _ in 0..<longOr(10, 500) {
+            let source = generator.program()
+            #expect(codes(source) == [code], "\(source)")
+        }
+    }
+
     @Test("random tokens never stop the parser")
     func randomTokens() {
         var generator = SeededGenerator(state: 7)

@@ -55,3 +55,6 @@ func outline(_ node: SyntaxNode) -> String {
 
 /// The outline of a text's first statement.
 func outline(_ source: String) -> String { outline(tree(source).root.children[0]) }
+
+/// The first number in a short run of the tests, the second in a long one (`VSCRIPT_LONG_TESTS=1`).
+func longOr(_ short: UInt64, _ long: UInt64) -> UInt64 { getenv("VSCRIPT_LONG_TESTS") == nil ? short : long }
