@@ -25,7 +25,7 @@ let package = Package(
         .executableTarget(
             name: "VScriptCommand",
             dependencies: [
-                "VScript",
+                "VScript", "VScriptSyntax", "VirtualMachine",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(name: "X86Tests", dependencies: ["X86"]),
@@ -36,6 +36,7 @@ let package = Package(
         .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
         .testTarget(name: "VScriptSyntaxTests", dependencies: ["VScriptSyntax"]),
         .testTarget(name: "VScriptTests", dependencies: ["VScript"]),
+        // They run the command as a child process, in pipes and on a pseudo-terminal.
         .testTarget(name: "VScriptCommandTests", dependencies: ["VScriptCommand"]),
     ],
     swiftLanguageModes: [.v6]

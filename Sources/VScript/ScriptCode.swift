@@ -42,6 +42,7 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
     case bootFailure = "V0504"
     case timeout = "V0505"
     case guestCrashed = "V0506"
+    case noTerminal = "V0507"
 
     case depthLimit = "V0901"
     case fuelLimit = "V0902"
@@ -171,6 +172,10 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
             "a guest does not triple-fault unless the script looks at how it stopped",
             failing: "guest g { boot: .long; ring 0 { asm { ud2 } } }\ng.run()",
             fixed: "guest g { boot: .long; ring 0 { asm { ud2 } } }\nexpect g.run().reason == .crashed"),
+        .noTerminal: .init(
+            "a console is attached when the script runs on a terminal",
+            failing: "guest g { boot: .long; ring 0 { asm { hlt } } }\ng.console.attach()",
+            fixed: "guest g { boot: .long; ring 0 { asm { hlt } } }\ng.console.echo()\ng.run(within: 1 ms)"),
 
         .depthLimit: .init(
             "calls are nested only so deep",

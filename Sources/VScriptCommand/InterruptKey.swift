@@ -11,7 +11,10 @@ final class InterruptKey {
         Foundation.signal(SIGINT, SIG_IGN)
         source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
         source.setEventHandler {
-            if signal.isSet { _exit(ExitCode.interrupted.rawValue) }
+            if signal.isSet {
+                RawMode.leave()
+                _exit(ExitCode.interrupted.rawValue)
+            }
             signal.set()
         }
         source.resume()

@@ -30,7 +30,11 @@ struct Reporter: Sendable {
 
     /// Passes on what a script prints, as soon as it does.
     func output(_ text: String) {
-        guard isJSON else { return FileHandle.standardOutput.write(Data(text.utf8)) }
+        guard isJSON else {
+            // While a console is attached, the terminal does not return the carriage by itself.
+            let text = RawMode.isOn ? text.replacing("\n", with: "\r\n") : text
+            return FileHandle.standardOutput.write(Data(text.utf8))
+        }
         write(.object([("type", .string("output")), ("v", .integer(1)), ("text", .string(text))]))
     }
 

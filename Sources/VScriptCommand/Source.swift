@@ -53,7 +53,7 @@ struct Source {
     func run(_ arguments: [String], _ reporter: Reporter) -> ExitCode {
         guard let program = compile(reporter) else { return .usage }
         let session = Session()
-        session.environment = ScriptEnvironment(arguments: arguments)
+        session.environment = ScriptEnvironment(arguments: arguments, terminal: HostTerminal())
         session.output = reporter.output
         let interrupt = InterruptKey(session.stopSignal)
         defer { interrupt.release() }

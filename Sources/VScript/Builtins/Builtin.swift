@@ -1,4 +1,5 @@
 import VScriptSyntax
+import VirtualMachine
 
 /// Why a host function or operator fails, before anybody knows where in the script.
 package struct HostFailure: Error {
@@ -341,7 +342,12 @@ package final class ModuleObject: HostObject {
 public struct ScriptEnvironment: Sendable {
     /// The arguments after `--` on the command line.
     public var arguments: [String]
+    /// The terminal that scripts attach a guest's console to, if there may be one.
+    public var terminal: (any ConsoleTerminal)?
 
     /// An environment with arguments.
-    public init(arguments: [String] = []) { self.arguments = arguments }
+    public init(arguments: [String] = [], terminal: (any ConsoleTerminal)? = nil) {
+        self.arguments = arguments
+        self.terminal = terminal
+    }
 }

@@ -36,6 +36,10 @@ final class ConsoleObject: HostObject {
                 console, arguments in
                 .string(try console.command(arguments))
             },
+            Builtin("attach(within?, wall?)", "Runs the guest with its console on the terminal; Ctrl-] leaves it.") {
+                console, arguments in
+                .object(try console.attach(arguments))
+            },
             Builtin("tail(lines?)", "The last lines of the output, 20 if not told how many.") { console, arguments in
                 .string(console.console.tail(Int(try arguments.optionalInteger(0, in: 1...10_000) ?? 20)))
             },
@@ -61,6 +65,27 @@ final class ConsoleObject: HostObject {
     private func send(_ text: String) {
         owner.typed = Echo(text, from: console.output.count)
         console.send(text)
+    }
+
+    /// Runs the guest with its console on the host's terminal.
+    private func attach(_ arguments: Arguments) throws -> StopObject {
+        guard let terminal = arguments.context.environment.terminal else {
+            throw HostFailure(.noTerminal, "there is no terminal to attach the console to")
+        }
+        let limits = try GuestObject.limits(arguments, within: 0, instructions: nil)
+        // What is on the terminal already is not echoed there once more.
+        let echo = console.onOutput
+        console.onOutput = nil
+        defer { console.onOutput = echo }
+        let stop = try owner.running(arguments) { checkpoint in
+            Result { try GuestObject.deadline(arguments, wall: 1, checkpoint) }.flatMap { checkpoint in
+                Result { () throws(ConsoleTerminalError) in
+                    try owner.guest.console.attach(
+                        to: terminal, showingLastLine: echo == nil, limits: limits, checkpoint: checkpoint)
+                }.mapError { HostFailure(.noTerminal, "the console cannot be attached: \($0)") }
+            }
+        }.get()
+        return owner.stopped(stop, at: arguments.span)
     }
 
     // MARK: - Waiting

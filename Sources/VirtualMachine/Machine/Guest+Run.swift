@@ -42,6 +42,7 @@ extension Guest {
             .map { $0.overflow ? .max : $0.partialValue }
         let state = processor.state
         while true {
+            console.takeInput()
             if let stop = pendingStop() { return stop }
             if let endTime, time >= endTime { return stop(.timeout, "") }
             if let endCount, instructions >= endCount { return stop(.instructions, "") }
@@ -49,13 +50,13 @@ extension Guest {
             // The instruction limit as a point in time: idle time moves it, so it is computed anew for every slice.
             let byCount = endCount.map { state.pointee.idleTime.addingReportingOverflow($0).partialValue } ?? .max
             let slice = time.addingReportingOverflow(10_000_000).partialValue
-            platform.runEnd = min(endTime ?? .max, byCount, slice)
+            platform.runEnd = min(endTime ?? .max, byCount, slice, console.nextInput)
             platform.synchronize()
             switch processor.run() {
             case .deadline, .stopped:
                 break
             case .halted:
-                if !idle() { return stop(.halted, "") }
+                if !idle(until: endTime ?? .max) { return stop(.halted, "") }
             case .shutdown:
                 let chain = processor.faultChain.map(\.description)
                 let stop = stop(.crashed, "triple fault: " + chain.joined(separator: ", "))
@@ -89,12 +90,18 @@ extension Guest {
         processor.raise(Signal.stop)
     }
 
-    /// Jumps to the next timer event of a halted processor; false if nothing will ever wake it.
-    private func idle() -> Bool {
+    /// Lets time pass for a halted processor until its next timer event, in one jump or, with a terminal attached, in
+    /// the host's time; false if nothing will ever wake it.
+    private func idle(until endTime: UInt64) -> Bool {
         let state = processor.state
-        let next = min(platform.pc.clock.nextDeadline, platform.runEnd)
         let canWake = state.pointee.IF || state.pointee.signals & Signal.nmi != 0
-        guard canWake, platform.pc.clock.nextDeadline != .max else { return false }
+        let event = min(platform.pc.clock.nextDeadline, console.nextReplay)
+        guard canWake, event != .max || console.isAttached else { return false }
+        var next = min(event, platform.runEnd)
+        if let connection = console.connection {
+            let end = min(event, endTime)
+            next = end > time ? time &+ connection.wait(atMost: end &- time) : time
+        }
         if next > state.pointee.time {
             state.pointee.idleTime &+= next &- state.pointee.time
             state.pointee.time = next

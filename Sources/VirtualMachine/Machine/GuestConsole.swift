@@ -14,10 +14,17 @@ public final class GuestConsole {
     /// What the run is waiting for.
     private var pattern: (([UInt8], Int) -> Range<Int>?)?
     private var match: Range<Int>?
+    /// Everything that was typed so far, with its positions.
+    public private(set) var inputs: [ExternalInput] = []
+    /// Recorded input that has not come in yet.
+    var replaying: ArraySlice<ExternalInput> = []
+    /// The terminal that the console is attached to.
+    var connection: TerminalConnection?
 
     func receive(_ byte: UInt8) {
         output.append(byte)
         onOutput?(byte)
+        connection?.receive(byte)
         if let pattern, match == nil, let range = pattern(output, searched) {
             match = range
             guest?.requestStop(.event, "console", guest?.makeEvent(.console))
@@ -34,7 +41,8 @@ public final class GuestConsole {
 
     /// Types bytes into the serial port, from now on in guest time.
     public func send(_ bytes: [UInt8]) {
-        guard let guest else { return }
+        guard let guest, !bytes.isEmpty else { return }
+        inputs.append(ExternalInput(time: guest.time, instructions: guest.instructions, bytes: bytes))
         guest.platform.pc.sendSerialInput(bytes, at: guest.time)
         guest.platform.synchronize()
     }
