@@ -22,10 +22,13 @@ let package = Package(
         .target(name: "VirtualMachine", dependencies: ["X86", "X86Engine", "PCDevices", "Hypervisors"]),
         .target(name: "VScriptSyntax"),
         .target(name: "VScript", dependencies: ["VScriptSyntax", "VirtualMachine", "X86", "CHostSupport"]),
+        .target(name: "VScriptREPL", dependencies: ["VScript", "VScriptSyntax", "VirtualMachine", "X86"]),
+        // GNU readline, which only the executable may link: it is under the GPL.
+        .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
         .executableTarget(
             name: "VScriptCommand",
             dependencies: [
-                "VScript", "VScriptSyntax", "VirtualMachine",
+                "VScript", "VScriptREPL", "VScriptSyntax", "VirtualMachine", "CReadline",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(name: "X86Tests", dependencies: ["X86"]),
@@ -38,6 +41,7 @@ let package = Package(
         .testTarget(name: "VScriptTests", dependencies: ["VScript"]),
         // They run the command as a child process, in pipes and on a pseudo-terminal.
         .testTarget(name: "VScriptCommandTests", dependencies: ["VScriptCommand"]),
+        .testTarget(name: "VScriptREPLTests", dependencies: ["VScriptREPL", "VScriptSyntax", "VirtualMachine", "X86"]),
     ],
     swiftLanguageModes: [.v6]
 )

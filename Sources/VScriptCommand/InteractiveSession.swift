@@ -1,0 +1,103 @@
+import Foundation
+import Synchronization
+import VScriptREPL
+
+/// A session at the terminal or in a pipe: an editor, the REPL, and where its words go.
+final class InteractiveSession {
+    private let repl: REPL
+    private let editor: any LineEditor
+    private let history: History
+    private let wake: WakePipe
+    private let terminal: TerminalInput?
+    private let renderer: TextRenderer
+    private let interrupt: SessionInterrupt
+
+    /// A session for a scope, whose surroundings choose the editor.
+    init?(_ scope: any ScriptScope) {
+        guard let wake = WakePipe() else { return nil }
+        self.wake = wake
+        let environment = ProcessInfo.processInfo.environment
+        let isTerminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1
+        let isDumb = ["", "dumb"].contains(environment["TERM"] ?? "")
+        let colours = isTerminal && !isDumb && (environment["NO_COLOR"] ?? "").isEmpty
+        let renderer = TextRenderer(colours: colours)
+        self.renderer = renderer
+        terminal = isTerminal ? TerminalInput() : nil
+        history = History(path: isTerminal ? History.defaultPath(environment: environment) : nil)
+        if isTerminal && !isDumb {
+            editor = ReadlineEditor(wake: wake, colours: colours)
+        } else {
+            editor = PlainLineEditor(wake: wake, prompt: isTerminal ? { Self.write($0) } : nil)
+        }
+        repl = REPL(scope: scope) { _ in }
+        interrupt = SessionInterrupt(wake: wake, scope: scope.interrupt)
+        repl.output = { [unowned repl] output in
+            let text = renderer.text(output)
+            Self.write(text)
+            repl.log?.write(renderer.colours ? TextRenderer(colours: false).text(output) : text)
+        }
+        if isTerminal && !isDumb {
+            repl.progress = { [editor] line in
+                let width = max((editor.columns ?? 80) - 1, 10)
+                Self.write("\r\u{1B}[K" + (line.map { $0.cut(to: width) } ?? ""))
+            }
+        }
+        editor.delegate = repl
+        for entry in history.entries { editor.remember(entry) }
+    }
+
+    /// Reads lines until the user leaves.
+    func run() {
+        defer { terminal?.restore() }
+        if terminal != nil { repl.output(.lines(repl.banner)) }
+        while true {
+            interrupt.isEditing = true
+            let input = editor.read(prompt: repl.prompt)
+            interrupt.isEditing = false
+            switch input {
+            case .end:
+                if terminal != nil { Self.write("\n") }
+                return
+            case .interrupted:
+                if editor is PlainLineEditor { Self.write("\n") }
+            case .line(let line):
+                if terminal != nil, history.add(line) { editor.remember(line) }
+                let goesOn = terminal.map { $0.whileRunning { repl.handle(line) } } ?? repl.handle(line)
+                if !goesOn { return }
+            }
+        }
+    }
+
+    private static func write(_ text: String) {
+        guard !text.isEmpty else { return }
+        try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+    }
+}
+
+/// What Ctrl-C does: clears the line being typed, or stops what runs.
+final class SessionInterrupt {
+    private let source: any DispatchSourceSignal
+    private let editing = Editing()
+
+    /// Shared with the queue that hears the signal.
+    private final class Editing: Sendable {
+        let isOn = Atomic<Bool>(false)
+    }
+
+    init(wake: WakePipe, scope interrupt: @escaping @Sendable () -> Void) {
+        signal(SIGINT, SIG_IGN)
+        source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global(qos: .userInteractive))
+        let editing = editing
+        source.setEventHandler {
+            if editing.isOn.load(ordering: .relaxed) { wake.wake() } else { interrupt() }
+        }
+        source.resume()
+    }
+
+    var isEditing: Bool {
+        get { editing.isOn.load(ordering: .relaxed) }
+        set { editing.isOn.store(newValue, ordering: .relaxed) }
+    }
+
+    deinit { source.cancel() }
+}

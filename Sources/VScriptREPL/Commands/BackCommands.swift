@@ -1,0 +1,4 @@
+/// The commands that make a guest run backwards.
+enum BackCommands {
+    static let all: [Command] = []
+}

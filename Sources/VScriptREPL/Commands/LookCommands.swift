@@ -1,0 +1,168 @@
+import VirtualMachine
+
+/// The commands that show registers, memory and code.
+enum LookCommands {
+    static let all: [Command] = [
+        Command(
+            "x", ["/NFU ADDRESS"],
+            "Shows linear memory: N units of size U (b h w g) in format F (x d u o t c a s i).",
+            method: "guest.cpu.mem[address ..+ count]", group: .look, repeats: true, argument: .expression
+        ) { repl, invocation throws(CommandFailure) in
+            try repl.examine(invocation, isPhysical: false)
+        },
+        Command(
+            "xp", ["/NFU ADDRESS"], "Shows physical memory, in the formats of `x`.",
+            method: "guest.mem[address ..+ count]", group: .look, repeats: true, argument: .expression
+        ) { repl, invocation throws(CommandFailure) in
+            try repl.examine(invocation, isPhysical: true)
+        },
+        Command(
+            "p print", ["[/FORMAT] EXPRESSION"], "Shows the value of an expression: /x /d /b /s /i /json /csv.",
+            method: "print(expression)", group: .look, argument: .expression
+        ) { repl, invocation throws(CommandFailure) in
+            try repl.printValue(invocation)
+        },
+        Command(
+            "disas u", ["[LOCATION [COUNT]]"], "Shows instructions.", method: "guest.cpu.disassemble(count)",
+            group: .look, repeats: true, argument: .location
+        ) { repl, invocation throws(CommandFailure) in
+            let target = try repl.guest()
+            var words = invocation.words
+            var count = 10
+            if words.count > 1, let last = words.last, let number = Numbers.parse(last), number > 0 {
+                count = Int(min(number, 4_096))
+                words.removeLast()
+            }
+            let place = words.joined(separator: " ")
+            let start: UInt64 =
+                if let next = repl.continuation.disassemble, invocation.isRepetition { next } else if place.isEmpty {
+                    target.guest.cpu.rip
+                } else { try repl.location(place, in: target) }
+            var form = MemoryView.Form()
+            (form.count, form.format) = (count, "i")
+            let (lines, next) = try MemoryView(guest: target, isPhysical: false).lines(start, form)
+            repl.continuation.disassemble = next
+            repl.output(.lines(lines))
+        },
+        Command(
+            "where", "Shows the instruction that comes next.", method: "guest.cpu.at", group: .look
+        ) { repl, invocation throws(CommandFailure) in
+            let target = try repl.guest()
+            repl.output(.lines([PlaceView(guest: target).current()]))
+        },
+        Command(
+            "transitions", ["[COUNT]"], "Lists the last changes of privilege level.", method: "guest.transitions.rows",
+            group: .look
+        ) { repl, invocation throws(CommandFailure) in
+            let target = try repl.guest()
+            let count = invocation.arguments.isEmpty ? 20 : try invocation.count()
+            let rows = target.guest.transitions.rows.suffix(Int(min(count, 1 << 20)))
+            try repl.show(TransitionsTable.table(rows, in: target), invocation)
+        },
+        Command(
+            "stats", "Counts changes of privilege level.", method: "guest.transitions.count(from: a, to: b)",
+            group: .look
+        ) { repl, invocation throws(CommandFailure) in
+            let target = try repl.guest()
+            if invocation.format == nil {
+                repl.output(
+                    .text(
+                        "\(Numbers.grouped(target.guest.instructions)) instructions, \(Numbers.time(target.guest.time)) of guest time"
+                    ))
+            }
+            try repl.show(TransitionsTable.counts(target), invocation)
+        },
+        Command(
+            "diff", "Shows which registers have changed since the stop before.", method: "guest.cpu", group: .look
+        ) { repl, invocation throws(CommandFailure) in
+            let target = try repl.guest()
+            let table = RegistersView(guest: target).difference()
+            if table.rows.isEmpty {
+                repl.output(.text("no register has changed"))
+            } else {
+                try repl.show(table, invocation)
+            }
+        },
+        Command(
+            "trace", ["on | off"], "Records changes of privilege level, or counts them only.",
+            method: "guest.transitions.record(on)", group: .look, argument: .word(["on", "off"])
+        ) { repl, invocation throws(CommandFailure) in
+            let target = try repl.guest()
+            switch invocation.arguments {
+            case "on": target.guest.transitions.isRecording = true
+            case "off": target.guest.transitions.isRecording = false
+            case "": break
+            case let other: throw CommandFailure("`trace` is `on` or `off`, not `\(other)`")
+            }
+            repl.output(.text("recording is \(target.guest.transitions.isRecording ? "on" : "off")"))
+        },
+    ]
+}
+
+extension REPL {
+    /// Shows a table in the chosen format.
+    func show(_ table: Table, _ invocation: Invocation) throws(CommandFailure) {
+        switch invocation.format {
+        case .json: output(.text(table.json.text))
+        case .csv: output(.text(table.csv))
+        case nil where invocation.modifier.isEmpty: output(.table(table))
+        case .hexadecimal, .decimal, .binary, .text, .instruction, nil:
+            throw CommandFailure(
+                "`\(invocation.command.name)` has the formats /json and /csv, not /\(invocation.modifier)")
+        }
+    }
+
+    func examine(_ invocation: Invocation, isPhysical: Bool) throws(CommandFailure) {
+        let target = try guest()
+        var form = MemoryView.Form()
+        try form.apply(invocation.modifier)
+        let start: UInt64 =
+            if invocation.isRepetition, let next = continuation.examine { next } else if invocation.arguments.isEmpty {
+                if let next = continuation.examine { next } else { target.guest.cpu["rsp"] ?? 0 }
+            } else { try location(invocation.arguments, in: target) }
+        let (lines, next) = try MemoryView(guest: target, isPhysical: isPhysical).lines(start, form)
+        continuation.examine = next
+        output(.lines(lines))
+    }
+
+    func printValue(_ invocation: Invocation) throws(CommandFailure) {
+        guard !invocation.arguments.isEmpty else { throw CommandFailure("`p` needs an expression") }
+        guard let value = try value(of: invocation.arguments) else { return output(.text("nil")) }
+        record.translate("print(\(invocation.arguments))")
+        switch invocation.format {
+        case nil where invocation.modifier.isEmpty: output(.value(value, value.text))
+        case nil:
+            throw CommandFailure(
+                "`/\(invocation.modifier)` is no format", notes: ["they are /x /d /b /s /i /json /csv"])
+        case .json:
+            guard let json = value.json else { throw CommandFailure("\(value.type) has no JSON") }
+            output(.text(json.text))
+        case .csv:
+            guard let table = value.table else {
+                throw CommandFailure("\(value.type) is not a list of maps, so it has no CSV")
+            }
+            output(.text(table.csv))
+        case .text: output(.value(value, value.plain))
+        case .decimal, .hexadecimal, .binary, .instruction:
+            guard let number = value.integer else {
+                throw CommandFailure("`/\(invocation.modifier)` is for an int, not \(value.type)")
+            }
+            output(.value(value, try formatted(number, invocation)))
+        }
+    }
+
+    private func formatted(_ number: Int128, _ invocation: Invocation) throws(CommandFailure) -> String {
+        guard let pattern = UInt64(truncatingNegative: number) else { return String(number) }
+        switch invocation.format {
+        case .hexadecimal: return Numbers.hex(pattern)
+        case .binary: return "0b" + String(pattern, radix: 2)
+        case .instruction:
+            let target = try guest()
+            guard let instruction = target.decode(at: pattern) else {
+                throw CommandFailure("\(Numbers.hex(pattern)) is not mapped")
+            }
+            return PlaceView(guest: target).line(instruction, isCurrent: false).plain
+        case .decimal, .text, .json, .csv, nil: return String(number)
+        }
+    }
+}

@@ -1,0 +1,189 @@
+import VirtualMachine
+
+/// The commands that set and remove stop points.
+enum StopCommands {
+    static let all: [Command] = [
+        Command(
+            "break b", ["LOCATION [if CONDITION]"], "Stops before the instruction at a place.",
+            method: "on guest.exec(address) if condition { event.stop() }", group: .stop, argument: .location
+        ) { repl, invocation throws(CommandFailure) in
+            try repl.addBreakpoint(invocation, isTemporary: false)
+        },
+        Command(
+            "tbreak tb", ["LOCATION [if CONDITION]"], "Stops before the instruction at a place, once.",
+            method: "on guest.exec(address) if condition { event.off(); event.stop() }", group: .stop,
+            argument: .location
+        ) { repl, invocation throws(CommandFailure) in
+            try repl.addBreakpoint(invocation, isTemporary: true)
+        },
+        Command(
+            "catch",
+            [
+                "transition [a->b] [if CONDITION]", "exception [VECTOR]", "interrupt [VECTOR]", "syscall [NUMBER]",
+                "hypercall [NUMBER]", "io [PORT]", "msr [INDEX]", "cr [NUMBER]", "cpuid", "halt",
+            ],
+            "Stops at an event.", method: "on guest.transition(from: a, to: b) if condition { event.stop() }",
+            group: .stop,
+            argument: .word([
+                "transition", "exception", "interrupt", "syscall", "hypercall", "io", "msr", "cr", "cpuid", "halt",
+            ])
+        ) { repl, invocation throws(CommandFailure) in
+            try repl.addCatchpoint(invocation)
+        },
+        Command(
+            "delete d", ["[NUMBER …]"], "Removes stop points, all if none is named.", method: "handler.off()",
+            group: .stop, argument: .breakpoint
+        ) { repl, invocation throws(CommandFailure) in
+            let target = try repl.guest()
+            let chosen = try repl.stopPoints(invocation, in: target)
+            target.stopPoints.removeAll { point in chosen.contains { $0 === point } }
+            repl.output(.text("\(chosen.count) stop point\(chosen.count == 1 ? "" : "s") removed"))
+        },
+        Command(
+            "enable", ["[NUMBER …]"], "Makes stop points stop again.", method: "on event { event.stop() }",
+            group: .stop, argument: .breakpoint
+        ) { repl, invocation throws(CommandFailure) in
+            for point in try repl.stopPoints(invocation, in: try repl.guest()) { point.isEnabled = true }
+        },
+        Command(
+            "disable", ["[NUMBER …]"], "Makes stop points pass.", method: "handler.off()", group: .stop,
+            argument: .breakpoint
+        ) { repl, invocation throws(CommandFailure) in
+            for point in try repl.stopPoints(invocation, in: try repl.guest()) { point.isEnabled = false }
+        },
+        Command(
+            "ignore", ["NUMBER COUNT"], "Lets a stop point pass so many times.", method: "on event if condition { }",
+            group: .stop, argument: .breakpoint
+        ) { repl, invocation throws(CommandFailure) in
+            let words = invocation.words
+            let target = try repl.guest()
+            guard words.count == 2, let number = Numbers.parse(words[0]), let count = Numbers.parse(words[1]) else {
+                throw CommandFailure("`ignore` needs a number and a count")
+            }
+            guard let point = target.stopPoints.first(where: { $0.number == number }) else {
+                throw CommandFailure("there is no stop point \(number)")
+            }
+            point.ignored = count
+            repl.output(.text("\(point.title) passes \(count) times"))
+        },
+    ]
+}
+
+extension REPL {
+    /// A place and what follows `if`.
+    static func condition(in text: String) -> (place: String, condition: String?) {
+        if text.hasPrefix("if ") { return ("", String(text.dropFirst(3)).trimmingSpaces) }
+        guard let range = text.firstRange(of: " if ") else { return (text, nil) }
+        return (String(text[..<range.lowerBound]).trimmingSpaces, String(text[range.upperBound...]).trimmingSpaces)
+    }
+
+    func addBreakpoint(_ invocation: Invocation, isTemporary: Bool) throws(CommandFailure) {
+        let target = try guest()
+        var (place, condition) = Self.condition(in: invocation.arguments)
+        if place.isEmpty { place = Numbers.hex(target.guest.cpu.rip) }
+        let address = try location(place, in: target)
+        let point = add(
+            .breakpoint(address: address), text: place, condition: condition, isTemporary: isTemporary, to: target)
+        let stop = condition.map { " if \($0)" } ?? ""
+        record.translate(
+            "let stop\(point.number) = on \(target.name).exec(\(Numbers.hex(address)))\(stop) { event.stop(\"\(point.title)\") }"
+        )
+        let shown = place == Numbers.hex(address) ? place : "\(place), \(Numbers.hex(address))"
+        output(.text("\(isTemporary ? "temporary " : "")\(point.title): \(shown)\(stop)"))
+    }
+
+    func add(
+        _ kind: StopPoint.Kind, text: String, condition: String?, isTemporary: Bool, to target: DebuggedGuest
+    ) -> StopPoint {
+        defer { nextStopPoint += 1 }
+        let point = StopPoint(nextStopPoint, kind, text: text, condition: condition, isTemporary: isTemporary)
+        target.stopPoints.append(point)
+        return point
+    }
+
+    func addCatchpoint(_ invocation: Invocation) throws(CommandFailure) {
+        let target = try guest()
+        let (text, condition) = Self.condition(in: invocation.arguments)
+        let words = text.split(separator: " ", maxSplits: 1).map(String.init)
+        let name = words.first ?? "transition"
+        let rest = words.count > 1 ? words[1].trimmingSpaces : ""
+        let (filter, shown) = try catchFilter(name, rest)
+        let point = add(
+            .catchpoint(filter, text: shown), text: shown, condition: condition, isTemporary: false, to: target)
+        let stop = condition.map { " if \($0)" } ?? ""
+        record.translate(
+            "let stop\(point.number) = on \(target.name).\(shown)\(stop) { event.stop(\"\(point.title)\") }")
+        output(.text("\(point.title): \(shown)\(stop)"))
+    }
+
+    /// The filter of a `catch`, and how a script writes it.
+    private func catchFilter(_ name: String, _ rest: String) throws(CommandFailure) -> (EventFilter, String) {
+        switch name {
+        case "transition", "cross":
+            let filter = try transitionFilter(rest)
+            let parts = [filter.from.map { "from: \($0.source)" }, filter.to.map { "to: \($0.source)" }]
+            return (filter, "transition(\(parts.compactMap { $0 }.joined(separator: ", ")))")
+        case "exception", "interrupt":
+            guard !rest.isEmpty else { return (EventFilter(name == "exception" ? .exception : .interrupt), name) }
+            let bare = rest.hasPrefix(".") ? String(rest.dropFirst()) : rest
+            let named = name == "exception" ? ExceptionName.vector(named: bare.uppercased()).map(UInt64.init) : nil
+            guard let vector = named ?? Numbers.parse(rest), vector < 256 else {
+                throw CommandFailure("`\(rest)` is not a vector", notes: ["as in `14`, `0x80` or `PF`"])
+            }
+            return (
+                EventFilter(name == "exception" ? .exception : .interrupt, numbers: vector...vector),
+                "\(name)(\(named == nil ? Numbers.hex(vector) : "." + bare.uppercased()))"
+            )
+        case "syscall", "hypercall", "io", "msr", "cr":
+            guard let kind = GuestEvent.Kind(rawValue: name) else { break }
+            guard !rest.isEmpty else { return (EventFilter(kind), name) }
+            let index = name == "msr" ? ModelSpecificRegisterNames.index(rest).map(UInt64.init) : nil
+            let known = index ?? Numbers.parse(rest)
+            let evaluated: UInt64? = if known == nil { try symbolOrValue(rest) } else { known }
+            guard let number = evaluated else { throw CommandFailure("`\(rest)` is not a number") }
+            return (EventFilter(kind, numbers: number...number), "\(name)(\(Numbers.hex(number)))")
+        case "halt", "cpuid":
+            guard let kind = GuestEvent.Kind(rawValue: name) else { break }
+            return (EventFilter(kind), name)
+        case _: break
+        }
+        let known = [
+            "transition", "exception", "interrupt", "syscall", "hypercall", "io", "msr", "cr", "cpuid", "halt",
+        ]
+        throw CommandFailure(
+            "there is no event `\(name)`",
+            notes: [
+                Spelling.near(name, in: known).map { "did you mean `\($0)`?" }
+                    ?? "they are \(known.joined(separator: ", "))"
+            ])
+    }
+
+    private func symbolOrValue(_ text: String) throws(CommandFailure) -> UInt64? {
+        try value(of: text)?.integer.flatMap(UInt64.init(truncatingNegative:))
+    }
+
+    /// The stop points that a command names, all if none.
+    func stopPoints(_ invocation: Invocation, in target: DebuggedGuest) throws(CommandFailure) -> [StopPoint] {
+        if invocation.arguments.isEmpty { return target.stopPoints }
+        var chosen: [StopPoint] = []
+        for word in invocation.words {
+            guard let number = Numbers.parse(word), let point = target.stopPoints.first(where: { $0.number == number })
+            else {
+                throw CommandFailure("there is no stop point `\(word)`", notes: ["`info break` lists them"])
+            }
+            chosen.append(point)
+        }
+        return chosen
+    }
+}
+
+extension StopPoint {
+    /// What the engine watches for the point.
+    var filters: [EventFilter] {
+        switch kind {
+        case .breakpoint(let address): [.exec(address)]
+        case .catchpoint(let filter, _): [filter]
+        case .watchpoint: []
+        }
+    }
+}

@@ -1,0 +1,160 @@
+import VirtualMachine
+import X86
+import X86Engine
+
+/// A guest as the REPL looks at it: with symbols, stops and what it saw last.
+package final class DebuggedGuest {
+    package let guest: Guest
+    package let name: String
+    package let summary: String
+    package var symbols: SymbolTable
+    package var stopPoints: [StopPoint] = []
+    /// The registers at the stop before the last, for `diff`.
+    package private(set) var earlier: RegisterSnapshot?
+    /// The registers at the last stop.
+    package private(set) var last: RegisterSnapshot
+    package var lastStop: Stop?
+
+    package init(_ scoped: ScopedGuest) {
+        guest = scoped.guest
+        name = scoped.name
+        summary = scoped.summary
+        symbols = SymbolTable(
+            scoped.guest.symbols.sorted { $0.key < $1.key }.map { SymbolTable.Entry($0.key, at: $0.value) })
+        last = RegisterSnapshot(scoped.guest)
+        guest.transitions.isRecording = true
+    }
+
+    /// Takes the registers as those of a new stop.
+    package func stopped(_ stop: Stop) {
+        lastStop = stop
+        earlier = last
+        last = RegisterSnapshot(guest)
+    }
+
+    package var isLongMode: Bool { guest.processor.state.pointee.efer & EFER.LMA != 0 }
+
+    /// The linear address of an offset in CS.
+    package func codeAddress(_ rip: UInt64) -> UInt64 {
+        let state = guest.processor.state.pointee
+        if state.efer & EFER.LMA != 0 && state.cs.isLong { return rip }
+        return (state.cs.base &+ rip) & 0xFFFF_FFFF
+    }
+
+    /// The mode in which the processor decodes.
+    package var codeMode: CodeMode {
+        switch guest.cpu.mode {
+        case "64-bit": .bits64
+        case "protected 32": .bits32
+        case "compatibility": guest.processor.state.pointee.cs.isDefault32 ? .bits32 : .bits16
+        default: .bits16
+        }
+    }
+
+    /// The instruction at an offset in CS; nil where memory is not mapped.
+    ///
+    /// Bytes that are none become `db`.
+    package func decode(at rip: UInt64) -> DecodedInstruction? {
+        let linear = codeAddress(rip)
+        var bytes: [UInt8] = []
+        // A page at a time, so that an instruction before an unmapped page is seen.
+        let first = min(15, 0x1000 - Int(linear & 0xFFF))
+        guard let head = guest.cpu.read(linear, count: first) else { return nil }
+        bytes = head
+        if first < 15, let tail = guest.cpu.read(linear &+ UInt64(first), count: 15 - first) { bytes += tail }
+        let mode = codeMode
+        let result = bytes.withUnsafeBytes { Decoder.decode($0, mode: mode) }
+        guard case .instruction(let instruction) = result else {
+            return DecodedInstruction(
+                address: rip, bytes: [bytes[0]], text: "db \(Numbers.hex(bytes[0]))", operation: nil)
+        }
+        return DecodedInstruction(
+            address: rip, bytes: Array(bytes.prefix(Int(instruction.length))),
+            text: InstructionFormatter(mode: mode).text(of: instruction, at: rip), operation: instruction.operation)
+    }
+
+    /// A number in linear memory, little-endian.
+    package func number(_ linear: UInt64, bytes: Int) -> UInt64? {
+        guest.cpu.read(linear, count: bytes)?.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+}
+
+// MARK: - What a transition used
+
+extension DebuggedGuest {
+    /// Whether a transition has just happened, so that what it pushed is still there.
+    private func isLive(_ transition: Transition) -> Bool {
+        guest.cpu.rip == transition.after.rip && guest.cpu["rsp"] == transition.after.rsp
+    }
+
+    /// The return address that a delivery pushed.
+    package func returnAddress(_ transition: Transition) -> UInt64 {
+        let width = isLongMode ? 8 : 4
+        if isLive(transition) {
+            let state = guest.processor.state.pointee
+            let base = isLongMode ? 0 : state.ss.base
+            let skipped: UInt64 = transition.errorCode == nil ? 0 : UInt64(width)
+            if let address = number(base &+ transition.after.rsp &+ skipped, bytes: width) { return address }
+        }
+        guard case .softwareInterrupt = transition.kind, let instruction = decode(at: transition.before.rip) else {
+            return transition.before.rip
+        }
+        return instruction.next
+    }
+
+    /// The field of the TSS that a new stack pointer came from, with its value.
+    package func stackSource(_ transition: Transition) -> String {
+        let state = guest.processor.state.pointee
+        let level = UInt64(max(transition.after.level.rawValue, 0))
+        let (width, stacks): (Int, UInt64) = isLongMode ? (8, 4) : (4, 4)
+        if isLongMode {
+            if let vector = transition.vector, vector >= 0,
+                let gate = number(state.idtr.base &+ UInt64(vector) &* 16, bytes: 8), gate >> 32 & 7 != 0
+            {
+                let index = gate >> 32 & 7
+                let value = number(state.tr.base &+ 0x24 &+ (index - 1) * 8, bytes: 8) ?? 0
+                return "TSS.ist\(index) \(Numbers.hex(value))"
+            }
+            let value = number(state.tr.base &+ stacks &+ level * 8, bytes: width) ?? 0
+            return "TSS.rsp\(level) \(Numbers.hex(value))"
+        }
+        let value = number(state.tr.base &+ stacks &+ level * 8, bytes: width) ?? 0
+        let selector = number(state.tr.base &+ stacks &+ level * 8 &+ 4, bytes: 2) ?? 0
+        return "TSS.ss\(level):esp\(level) \(Numbers.hex(selector)):\(Numbers.hex(value))"
+    }
+}
+
+extension Transition {
+    /// What kinds of cause there are.
+    package enum Kind: Equatable, Sendable {
+        case exception, externalInterrupt, nonMaskableInterrupt, softwareInterrupt
+        case syscall, sysret, sysenter, sysexit, iret, callGate, farReturn, taskSwitch, farTransfer
+    }
+
+    /// The kind of cause, by its name.
+    package var kind: Kind {
+        let names: [(String, Kind)] = [
+            ("#", .exception), ("exception", .exception), ("interrupt", .externalInterrupt),
+            ("NMI", .nonMaskableInterrupt), ("int ", .softwareInterrupt), ("syscall", .syscall), ("sysret", .sysret),
+            ("sysenter", .sysenter), ("sysexit", .sysexit), ("iret", .iret), ("call gate", .callGate),
+            ("far return", .farReturn), ("task switch", .taskSwitch),
+        ]
+        return names.first { cause.hasPrefix($0.0) }?.1 ?? .farTransfer
+    }
+}
+
+/// The registers at a moment.
+package struct RegisterSnapshot: Equatable, Sendable {
+    package private(set) var values: [String: UInt64] = [:]
+
+    package static let names: [String] =
+        ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"] + (8...15).map { "r\($0)" } + [
+            "rip", "rflags", "cs", "ss", "ds", "es", "fs", "gs", "fs_base", "gs_base", "kernel_gs_base", "gdtr", "idtr",
+            "ldtr", "tr", "cr0", "cr2", "cr3", "cr4", "efer", "star", "lstar", "fmask", "xcr0", "pat", "mxcsr", "dr0",
+            "dr1", "dr2", "dr3", "dr6", "dr7",
+        ]
+
+    package init(_ guest: Guest) {
+        for name in Self.names { values[name] = guest.cpu[name] }
+    }
+}

@@ -1,0 +1,58 @@
+import VirtualMachine
+
+/// A breakpoint, watchpoint or catchpoint.
+package final class StopPoint {
+    package enum Kind: Equatable {
+        case breakpoint(address: UInt64)
+        case watchpoint(WatchTarget)
+        case catchpoint(EventFilter, text: String)
+
+        package static func == (left: Kind, right: Kind) -> Bool { left.text == right.text }
+
+        /// What messages call the kind.
+        package var text: String {
+            switch self {
+            case .breakpoint: "breakpoint"
+            case .watchpoint: "watchpoint"
+            case .catchpoint: "catchpoint"
+            }
+        }
+    }
+
+    package let number: Int
+    package let kind: Kind
+    /// How the place was written.
+    package let text: String
+    package var condition: String?
+    package var isTemporary: Bool
+    package var isEnabled = true
+    package var hits: UInt64 = 0
+    /// How many hits are passed over.
+    package var ignored: UInt64 = 0
+    package var handlers: [HandlerID] = []
+
+    package init(_ number: Int, _ kind: Kind, text: String, condition: String?, isTemporary: Bool) {
+        self.number = number
+        self.kind = kind
+        self.text = text
+        self.condition = condition
+        self.isTemporary = isTemporary
+    }
+
+    /// `breakpoint 1`.
+    package var title: String { "\(kind.text) \(number)" }
+}
+
+/// What a watchpoint watches.
+package struct WatchTarget: Equatable, Sendable {
+    package enum Access: String, Sendable { case write, read, both }
+    package enum Space: Equatable, Sendable {
+        case linear, physical
+        case register(String)
+        case modelSpecificRegister(UInt32)
+    }
+    package var space: Space
+    package var address: UInt64
+    package var size: UInt64
+    package var access: Access
+}

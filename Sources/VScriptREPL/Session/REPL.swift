@@ -1,0 +1,284 @@
+import VScript
+import VScriptSyntax
+import VirtualMachine
+
+/// Reads lines and carries them out: commands of the table, and everything else as vscript.
+///
+/// Knows no terminal: what it says goes to `output`.
+package final class REPL {
+    package let scope: any ScriptScope
+    /// Where everything goes that the REPL says.
+    package var output: (Output) -> Void
+    /// Shows how a long run is getting on, nil when it has ended; nil where that cannot be shown.
+    package var progress: ((String?) -> Void)?
+    /// Gives the terminal to a guest's console until the user takes it back; nil where there is none.
+    package var attachConsole: ((DebuggedGuest) -> Void)?
+    /// The guests, in the order of their declaration.
+    package private(set) var guests: [DebuggedGuest] = []
+    /// The guest that commands mean.
+    package private(set) var focused: DebuggedGuest?
+    package var aliases: [String: String] = [:]
+    /// What was entered, with what each line did in the language.
+    package var record = SessionRecord()
+    /// What an empty line does again.
+    package var repeated: Invocation?
+    /// Where `x`, `disas` and `list` go on.
+    package var continuation = Continuation()
+    package var nextStopPoint = 1
+    /// The file that `log` writes to.
+    package var log: SessionLog?
+    private var sourceDepth = 0
+    private var isLeaving = false
+
+    package init(scope: any ScriptScope, output: @escaping (Output) -> Void) {
+        self.scope = scope
+        self.output = output
+        adoptGuests()
+    }
+
+    // MARK: - Lines
+
+    /// Carries out a text; false once the user wants to leave.
+    package func handle(_ text: String) -> Bool {
+        for entry in entries(of: text) {
+            scope.clearInterrupt()
+            perform(entry)
+            if isLeaving { return false }
+        }
+        return true
+    }
+
+    package func leave() { isLeaving = true }
+
+    /// What a first line means.
+    enum Meaning {
+        case empty
+        case command(Invocation)
+        case documentation(String, wantsSource: Bool)
+        case importAliases(String)
+        case ambiguous(String, [String])
+        case script
+    }
+
+    private func perform(_ text: String) {
+        do throws(CommandFailure) {
+            switch meaning(of: text) {
+            case .empty:
+                guard var again = repeated else { return }
+                again.isRepetition = true
+                try again.command.body(self, again)
+            case .command(let invocation):
+                repeated = invocation.command.isRepeatable ? invocation : nil
+                record.add(line: text, method: invocation.command.method)
+                try invocation.command.body(self, invocation)
+            case .documentation(let name, let wantsSource):
+                repeated = nil
+                output(.lines(try documentation(of: name, wantsSource: wantsSource)))
+            case .importAliases(let name):
+                repeated = nil
+                try importAliases(name)
+            case .ambiguous(let word, let names):
+                throw CommandFailure("`\(word)` may mean \(names.joined(separator: ", "))")
+            case .script:
+                repeated = nil
+                record.add(script: text)
+                evaluate(text)
+            }
+        } catch {
+            output(.failure(error))
+        }
+    }
+
+    /// Splits a text into commands and the stretches of vscript between them.
+    ///
+    /// A text of one line, or of one statement, is one entry; what is pasted may hold several.
+    func entries(of text: String) -> [String] {
+        guard text.contains("\n") else { return [text] }
+        var result: [String] = []
+        var script = ""
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) {
+            let isInside = !script.isEmpty && parse(SourceFile(script, named: "<input>")).isIncomplete
+            if !isInside, line.trimmingSpaces.isEmpty {
+                if !script.isEmpty { script += "\n" }
+                continue
+            }
+            switch isInside ? .script : meaning(of: line) {
+            case .script: script += script.isEmpty ? line : "\n" + line
+            case .empty, .command, .documentation, .importAliases, .ambiguous:
+                if !script.isEmpty { result.append(script) }
+                script = ""
+                result.append(line)
+            }
+        }
+        if !script.isEmpty { result.append(script) }
+        return result
+    }
+
+    /// What a line means: design, section 4.1.
+    func meaning(of line: String, depth: Int = 0) -> Meaning {
+        let text = line.trimmingSpaces
+        if text.isEmpty { return .empty }
+        if text.hasPrefix("??") { return .documentation(String(text.dropFirst(2)).trimmingSpaces, wantsSource: true) }
+        if text.hasPrefix("?") { return .documentation(String(text.dropFirst()).trimmingSpaces, wantsSource: false) }
+        if text.hasPrefix("import aliases.") { return .importAliases(String(text.dropFirst(15))) }
+        let isForced = text.hasPrefix(":")
+        let body = isForced ? String(text.dropFirst()) : text
+        let word = String(body.prefix { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "-" })
+        guard !word.isEmpty, word.first?.isLetter ?? false else {
+            return isForced ? .ambiguous(body, ["a command after `:`"]) : .script
+        }
+        var rest = String(body.dropFirst(word.count))
+        if !isForced, let next = rest.first, "=.([".contains(next) || (next != "/" && next != " " && next != "\t") {
+            return .script
+        }
+        if !isForced, Self.assignments.contains(where: rest.trimmingSpaces.hasPrefix) { return .script }
+        if let alias = aliases[word], depth < 10 {
+            return meaning(of: ":" + alias + rest, depth: depth + 1)
+        }
+        let isKnownName = !isForced && scope.names.contains { $0.name == word }
+        switch CommandTable.find(word, exactOnly: isKnownName) {
+        case .none: return isForced ? .ambiguous(word, []) : .script
+        case .ambiguous(let names):
+            // `st`, say, of nothing else than a command that is not finished.
+            return rest.trimmingSpaces.isEmpty || isForced ? .ambiguous(word, names) : .script
+        case .command(let command):
+            if !isForced, command.isScript(rest) { return .script }
+            var modifier = ""
+            if rest.first == "/" {
+                modifier = String(rest.dropFirst().prefix { !$0.isWhitespace })
+                rest = String(rest.dropFirst(1 + modifier.count))
+            }
+            return .command(Invocation(command: command, modifier: modifier, arguments: rest.trimmingSpaces))
+        }
+    }
+
+    /// After a name, what makes a line vscript.
+    private static let assignments = ["=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="]
+
+    /// Carries out the lines of a file.
+    package func source(_ text: String, named name: String) throws(CommandFailure) {
+        guard sourceDepth < 16 else { throw CommandFailure("`\(name)` sources itself") }
+        sourceDepth += 1
+        defer { sourceDepth -= 1 }
+        for entry in entries(of: text) where !isLeaving && !scope.isInterrupted { perform(entry) }
+    }
+
+    // MARK: - vscript
+
+    /// Evaluates a text and shows its value.
+    private func evaluate(_ text: String) {
+        let names = Set(scope.names.map(\.name))
+        switch scope.evaluate(SourceFile(text, named: "<input>")) {
+        case .value(let value, let warnings):
+            for warning in warnings { output(.diagnostic(warning)) }
+            if let value { output(.value(value, value.text)) }
+        case .failed(let diagnostics):
+            for diagnostic in diagnostics { output(.diagnostic(diagnostic)) }
+        }
+        adoptGuests()
+        for name in scope.names.map(\.name) where !names.contains(name) {
+            if case .command(let command) = CommandTable.find(name, exactOnly: true) {
+                output(
+                    .text(
+                        "note: `\(name)` is also a command (\(command.summary.lowercasedFirst)); write `(\(name))` or `p \(name)`"
+                    ))
+            }
+        }
+    }
+
+    /// The value of an expression.
+    package func value(of expression: String) throws(CommandFailure) -> ResultValue? {
+        switch scope.evaluate(SourceFile(expression, named: "<input>")) {
+        case .value(let value, let warnings):
+            for warning in warnings { output(.diagnostic(warning)) }
+            adoptGuests()
+            return value
+        case .failed(let diagnostics):
+            guard let first = diagnostics.first else { throw CommandFailure("the expression has no value") }
+            for diagnostic in diagnostics.dropFirst().reversed() { output(.diagnostic(diagnostic)) }
+            throw CommandFailure(first.message, notes: first.inputNotes)
+        }
+    }
+
+    // MARK: - Guests
+
+    /// Takes in guests that have been declared.
+    package func adoptGuests() {
+        for scoped in scope.guests where !guests.contains(where: { $0.guest === scoped.guest }) {
+            guests.append(DebuggedGuest(scoped))
+        }
+        if focused == nil, let first = guests.first { focus(first) }
+    }
+
+    package func focus(_ guest: DebuggedGuest) {
+        focused = guest
+        scope.focus = ScopedGuest(name: guest.name, guest: guest.guest, summary: guest.summary)
+    }
+
+    /// The guest that a command is about.
+    package func guest() throws(CommandFailure) -> DebuggedGuest {
+        guard let focused else {
+            throw CommandFailure(
+                "there is no guest yet",
+                notes: ["declare one, as in `guest demo { boot: .long; … }`, or `load` a script"])
+        }
+        return focused
+    }
+
+    /// `demo r3> `, coloured by privilege.
+    package var prompt: StyledText {
+        guard let focused else { return "vscript> " }
+        let ring = focused.guest.cpu.ring
+        return StyledText("\(focused.name) ") + StyledText("r\(ring)", .level(ring)) + StyledText("> ")
+    }
+
+    /// What is said when a session begins.
+    package var banner: [StyledText] {
+        let help = "?help   Ctrl-D leaves"
+        guard let focused else { return [StyledText("vscript \(Self.version)  no guest yet".padded(to: 65) + help)] }
+        let configuration = focused.guest.configuration
+        let text =
+            "vscript \(Self.version)  \(focused.name) \(focused.summary)  1 cpu, \(ByteSize.text(configuration.memory))"
+        return [StyledText(text.padded(to: 65) + help)]
+    }
+
+    package static let version = "0.1"
+}
+
+/// Where the commands that show a stretch of something go on.
+package struct Continuation {
+    package var examine: UInt64?
+    package var disassemble: UInt64?
+    package var list: Int?
+}
+
+/// Sizes in bytes as scripts write them.
+package enum ByteSize {
+    package static func text(_ bytes: UInt64) -> String {
+        for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")]
+        where bytes >= 1 << shift && bytes % (1 << shift) == 0 {
+            return "\(bytes >> shift) \(unit)"
+        }
+        return "\(bytes) B"
+    }
+}
+
+extension String {
+    var lowercasedFirst: String { prefix(1).lowercased() + dropFirst() }
+}
+
+extension Diagnostic {
+    /// The place in a line of input with the label, as notes of a command's failure.
+    var inputNotes: [String] {
+        guard let span, span.file.name == "<input>" else { return [rendered()] }
+        let position = span.startPosition
+        let line = span.file.text(span.file.lineRange(position.line))
+        let width = max(1, span.endPosition.line == position.line ? span.endPosition.column - position.column : 1)
+        let label = labels.first { $0.isPrimary }?.text ?? ""
+        return [
+            line,
+            String(repeating: " ", count: max(position.column - 1, 0)) + String(repeating: "^", count: width)
+                + (label.isEmpty ? "" : " " + label),
+        ] + notes
+    }
+}

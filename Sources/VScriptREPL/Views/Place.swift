@@ -1,0 +1,51 @@
+import VirtualMachine
+import X86
+
+/// Names addresses and shows instructions of a guest.
+package struct PlaceView {
+    let guest: DebuggedGuest
+
+    /// `start`, `start+8`, `start+0x1c`; nil far from any symbol.
+    func name(_ address: UInt64) -> String? {
+        guard let (symbol, offset) = guest.symbols.nearest(address) else { return nil }
+        if offset == 0 { return symbol }
+        return "\(symbol)+\(offset < 10 ? String(offset) : Numbers.hex(offset))"
+    }
+
+    /// The address with its name, if there is one.
+    func text(_ address: UInt64) -> String {
+        name(address).map { "\(Numbers.hex(address)) \($0)" } ?? Numbers.hex(address)
+    }
+
+    /// One instruction on one line, after the mark `=> ` or spaces.
+    func line(_ instruction: DecodedInstruction, isCurrent: Bool) -> StyledText {
+        let address = Numbers.hex(instruction.address)
+        let symbol = name(instruction.address) ?? ""
+        // The columns keep their place for short addresses, and move for long ones.
+        let width = max(10, 22 - address.count)
+        let bytes = instruction.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
+        return StyledText(isCurrent ? "=> " : "   ", .current) + StyledText(address, .address)
+            + StyledText(" " + symbol.padded(to: width), .symbol) + StyledText(bytes.padded(to: 14) + "  ", .bytes)
+            + StyledText(instruction.text, isCurrent ? .current : .plain)
+    }
+
+    /// The instruction that comes next, on a line.
+    func current() -> StyledText {
+        let cpu = guest.guest.cpu
+        guard let next = guest.decode(at: cpu.rip) else {
+            return StyledText("=> ", .current) + StyledText(Numbers.hex(cpu.rip), .address)
+                + StyledText(" \(name(cpu.rip) ?? "")  not mapped", .faint)
+        }
+        return line(next, isCurrent: true)
+    }
+}
+
+/// An instruction with its text.
+package struct DecodedInstruction: Equatable, Sendable {
+    package var address: UInt64
+    package var bytes: [UInt8]
+    package var text: String
+    package var operation: Operation?
+
+    package var next: UInt64 { address &+ UInt64(bytes.count) }
+}

@@ -1,0 +1,237 @@
+import VScriptSyntax
+import VirtualMachine
+import X86
+
+/// Shows what a change of privilege level changed, and by which rule.
+package struct TransitionView {
+    let guest: DebuggedGuest
+
+    /// The width of the rule at the top.
+    private static let width = 67
+    /// Where the names of registers that gave the new values stand.
+    private static let sourceColumn = 53
+
+    /// `── 3 → 0 ── syscall ──── #1`.
+    static func heading(
+        from: Level, to: Level, _ cause: String, sequence: UInt64, isUndone: Bool = false
+    ) -> StyledText {
+        let arrow = isUndone ? "←" : "→"
+        let start =
+            StyledText("── ", .faint) + StyledText("\(from)", .level(from.rawValue)) + " \(arrow) "
+            + StyledText("\(to)", .level(to.rawValue)) + StyledText(" ── ", .faint)
+            + StyledText(cause + (isUndone ? " undone" : ""), .heading) + " "
+        let fill = max(width - start.plain.count, 2)
+        return start + StyledText(String(repeating: "─", count: fill), .faint) + " #\(sequence)"
+    }
+
+    /// The heading and what changed.
+    func lines(_ transition: Transition) -> [StyledText] {
+        [
+            Self.heading(
+                from: transition.before.level, to: transition.after.level, title(transition),
+                sequence: transition.sequence)
+        ] + details(transition)
+    }
+
+    /// The cause with the gate in short.
+    func title(_ transition: Transition) -> String {
+        guard let gate = transition.gate else { return transition.cause }
+        // `interrupt gate 0x80, DPL 3` becomes `gate dpl 3` after `int 0x80`.
+        let level = gate.split(separator: " ").last.map(String.init) ?? ""
+        let kind = gate.hasPrefix("trap") ? "trap gate" : gate.hasPrefix("task") ? "task gate" : "gate"
+        return transition.cause.hasPrefix("call gate")
+            ? "\(transition.cause), dpl \(level)" : "\(transition.cause), \(kind) dpl \(level)"
+    }
+
+    private func details(_ transition: Transition) -> [StyledText] {
+        switch transition.kind {
+        case .syscall: syscall(transition)
+        case .sysret: fastReturn(transition)
+        case .sysenter, .sysexit: sysenter(transition)
+        case .iret, .farReturn: popped(transition)
+        case .exception, .externalInterrupt, .nonMaskableInterrupt, .softwareInterrupt: delivered(transition)
+        case .callGate, .farTransfer, .taskSwitch: general(transition)
+        }
+    }
+
+    // MARK: - The ways
+
+    /// What IA32_LSTAR, IA32_STAR and IA32_FMASK gave; RSP is not touched.
+    ///
+    /// SDM vol. 2, SYSCALL.
+    private func syscall(_ t: Transition) -> [StyledText] {
+        let cpu = guest.guest.cpu
+        let isLong = t.before.rip > 0xFFFF_FFFF || (cpu["efer"] ?? 0) & 1 << 10 != 0
+        let entry = cpu.mode == "compatibility" ? "IA32_CSTAR" : isLong ? "IA32_LSTAR" : "IA32_STAR"
+        return [
+            sourced(
+                row("rip", change(t.before.rip, t.after.rip) + (place.name(t.after.rip).map { " \($0)" } ?? "")), entry),
+            sourced(selectors(t), "IA32_STAR"),
+            sourced(
+                "   " + "rcx  ← \(Numbers.hex(cpu["rcx"] ?? 0))".padded(to: 22)
+                    + "r11 ← \(Numbers.hex(cpu["r11"] ?? 0))" + flagChanges(t, gap: 4), "IA32_FMASK"),
+            StyledText(
+                row(
+                    "rsp",
+                    t.before.rsp == t.after.rsp
+                        ? "\(Numbers.hex(t.after.rsp)), unchanged: SYSCALL does not switch stacks"
+                        : change(t.before.rsp, t.after.rsp))),
+        ]
+    }
+
+    private func fastReturn(_ t: Transition) -> [StyledText] {
+        [
+            StyledText(
+                "   rip  → \(place.text(t.after.rip))".padded(to: 31) + "  cs \(change16(t.before.cs, t.after.cs))"
+                    + flagChanges(t, gap: 5))
+        ] + stack(t)
+    }
+
+    private func sysenter(_ t: Transition) -> [StyledText] {
+        let isEntry = t.kind == .sysenter
+        return [
+            sourced(
+                row("rip", change(t.before.rip, t.after.rip) + (place.name(t.after.rip).map { " \($0)" } ?? "")),
+                isEntry ? "IA32_SYSENTER_EIP" : "rdx"),
+            sourced(selectors(t), "IA32_SYSENTER_CS"),
+            sourced(row("rsp", change(t.before.rsp, t.after.rsp)), isEntry ? "IA32_SYSENTER_ESP" : "rcx"),
+        ] + flagLine(t)
+    }
+
+    /// IRET and far RET take everything from the stack.
+    private func popped(_ t: Transition) -> [StyledText] {
+        [
+            StyledText(
+                "   rip  → \(place.text(t.after.rip))".padded(to: 31) + "  cs \(change16(t.before.cs, t.after.cs))"
+                    + flagChanges(t, gap: 5))
+        ] + stack(t)
+    }
+
+    /// Interrupts and exceptions: the gate, the stack, and what was pushed.
+    private func delivered(_ t: Transition) -> [StyledText] {
+        var lines: [StyledText] = []
+        if t.kind == .exception { lines.append(StyledText("   " + fault(t))) }
+        if t.switchedStack {
+            lines.append(StyledText("   stack switched to \(guest.stackSource(t))"))
+        }
+        var pushed = "ss \(Numbers.selector(t.before.ss))  rsp \(Numbers.hex(t.before.rsp))  "
+        if !t.switchedStack && !guest.isLongMode { pushed = "" }
+        pushed += "rflags \(Numbers.hex(t.before.rflags))  cs \(Numbers.selector(t.before.cs))"
+        pushed += "  rip \(Numbers.hex(guest.returnAddress(t)))"
+        if let code = t.errorCode { pushed += "  error code \(Numbers.hex(code))" }
+        lines.append(StyledText("   pushed  \(pushed)"))
+        return lines
+    }
+
+    private func general(_ t: Transition) -> [StyledText] {
+        [
+            StyledText(
+                row("rip", change(t.before.rip, t.after.rip) + (place.name(t.after.rip).map { " \($0)" } ?? ""))),
+            StyledText(selectors(t)),
+        ] + stack(t) + flagLine(t)
+    }
+
+    // MARK: - Parts
+
+    private var place: PlaceView { PlaceView(guest: guest) }
+
+    private func row(_ name: String, _ text: String) -> String { "   \(name.padded(to: 3))  \(text)" }
+
+    private func sourced(_ text: String, _ source: String) -> StyledText {
+        StyledText(text.padded(to: Self.sourceColumn - 1) + " ") + StyledText(source, .register)
+    }
+
+    private func change(_ before: UInt64, _ after: UInt64) -> String {
+        before == after ? "\(Numbers.hex(after)), unchanged" : "\(Numbers.hex(before)) → \(Numbers.hex(after))"
+    }
+
+    private func change16(_ before: UInt16, _ after: UInt16) -> String {
+        before == after
+            ? "\(Numbers.selector(after)), unchanged" : "\(Numbers.selector(before)) → \(Numbers.selector(after))"
+    }
+
+    private func selectors(_ t: Transition) -> String {
+        "   " + "cs   \(change16(t.before.cs, t.after.cs))".padded(to: 22) + "ss  \(change16(t.before.ss, t.after.ss))"
+    }
+
+    private func stack(_ t: Transition) -> [StyledText] {
+        guard t.before.rsp != t.after.rsp else { return [] }
+        let text =
+            "   " + "ss   \(change16(t.before.ss, t.after.ss))".padded(to: 22)
+            + "rsp \(change(t.before.rsp, t.after.rsp))"
+        return [StyledText(text)]
+    }
+
+    private static let flags: [(String, UInt64)] = [
+        ("IF", 1 << 9), ("TF", 1 << 8), ("DF", 1 << 10), ("NT", 1 << 14), ("RF", 1 << 16), ("AC", 1 << 18),
+        ("VM", 1 << 17),
+    ]
+
+    /// `IF 1 → 0` for each flag that governs the processor and has changed.
+    private func flagChanges(_ t: Transition, gap: Int) -> String {
+        let changes = Self.flags.compactMap { name, bit -> String? in
+            let (before, after) = (t.before.rflags & bit != 0, t.after.rflags & bit != 0)
+            return before == after ? nil : "\(name) \(before ? 1 : 0) → \(after ? 1 : 0)"
+        }
+        return changes.isEmpty ? "" : String(repeating: " ", count: gap) + changes.joined(separator: "  ")
+    }
+
+    private func flagLine(_ t: Transition) -> [StyledText] {
+        let text = flagChanges(t, gap: 0)
+        return text.isEmpty ? [] : [StyledText("   " + text)]
+    }
+
+    /// The exception in words: the error code decoded, CR2.
+    private func fault(_ t: Transition) -> String {
+        guard let vector = t.vector else { return t.cause }
+        if vector == 14, let code = t.errorCode {
+            return "address \(Numbers.hex(t.address ?? 0)): \(PageFaultWords.text(code))"
+        }
+        guard let code = t.errorCode, code != 0 else { return "at \(place.text(t.before.rip))" }
+        return "at \(place.text(t.before.rip)), \(SelectorErrorWords.text(code))"
+    }
+
+    /// The transition as JSON.
+    static func json(_ t: Transition) -> JSON {
+        func point(_ point: Transition.Point) -> JSON {
+            .object([
+                ("level", .string("\(point.level)")), ("cs", .integer(point.cs)), ("rip", .integer(point.rip)),
+                ("ss", .integer(point.ss)), ("rsp", .integer(point.rsp)), ("cr3", .integer(point.cr3)),
+                ("rflags", .integer(point.rflags)),
+            ])
+        }
+        return .object([
+            ("sequence", .integer(t.sequence)), ("time", .integer(t.time)), ("instructions", .integer(t.instructions)),
+            ("cause", .string(t.cause)), ("gate", t.gate.map(JSON.string) ?? .null), ("before", point(t.before)),
+            ("after", point(t.after)), ("switchedStack", .bool(t.switchedStack)),
+            ("vector", t.vector.map { .integer($0) } ?? .null),
+            ("errorCode", t.errorCode.map { .integer($0) } ?? .null),
+            ("address", t.address.map { .integer($0) } ?? .null),
+        ])
+    }
+}
+
+/// The error code of a page fault in words.
+///
+/// SDM vol. 3 section 4.7.
+package enum PageFaultWords {
+    package static func text(_ code: UInt32) -> String {
+        let access = code & 1 << 4 != 0 ? "instruction fetch" : code & 1 << 1 != 0 ? "write" : "read"
+        let mode = code & 1 << 2 != 0 ? "user" : "supervisor"
+        let why =
+            code & 1 << 3 != 0
+            ? "a reserved bit is set" : code & 1 != 0 ? "the page forbids it" : "the page is not present"
+        return "\(mode) \(access), \(why)"
+    }
+}
+
+/// The error code of a fault that names a selector, in words.
+///
+/// SDM vol. 3 section 6.13.
+package enum SelectorErrorWords {
+    package static func text(_ code: UInt32) -> String {
+        let index = Numbers.hex(code >> 3)
+        let table = code & 2 != 0 ? "IDT vector \(index)" : "\(code & 4 != 0 ? "LDT" : "GDT") entry \(index)"
+        return table + (code & 1 != 0 ? ", during the delivery of another event" : "")
+    }
+}
