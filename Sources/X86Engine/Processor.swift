@@ -8,6 +8,7 @@ package final class Processor {
     package let state: UnsafeMutablePointer<ProcessorState>
     package let memory: PhysicalMemory
     let tlb: SoftTLB
+    let secondLevelCache = SecondLevelCache()
     let blocks: BlockCache
     let control: UnsafeMutablePointer<ControlState>
     /// The processor model: CPUID, MSRs, widths.
@@ -85,4 +86,19 @@ struct ControlState {
     var reportedTime = UInt64.max
     /// Cached blocks no longer fit what is watched.
     var blocksAreStale = false
+    /// The count of guest time at which the machine wants to be asked; `ProcessorState.deadline` may come earlier.
+    var machineDeadline = UInt64.max
+    /// The exit from a guest that is on its way to the dispatcher.
+    var exit: VMExit?
+    /// The event that is being delivered to a guest.
+    var vectoring: VectoringEvent?
+    /// The contexts in which the two sides' translations were made, as they were last left.
+    var hostTranslations: TranslationContext?
+    var guestTranslations: TranslationContext?
+    /// The instruction being executed is in the shadow of a MOV SS.
+    var isInMOVSSShadow = false
+    /// The guest time of the last IRET of a guest that unblocked NMIs.
+    var unblockedNMIsAt = UInt64.max
+    /// Receives exits in place of guest software.
+    var monitor: (any VirtualMachineMonitor)?
 }

@@ -20,11 +20,19 @@ package protocol ProcessorEnvironment: AnyObject {
     func intercept(_ event: ProcessorEvent) -> EventVerdict
     /// Asserts FERR#: an x87 exception is pending while CR0.NE is clear (SDM vol. 1 section 8.7.2).
     func signalFloatingPointError()
+    /// Takes an INIT that became a VM exit.
+    func acknowledgeInitialize()
+    /// Takes the vector of a SIPI that becomes a VM exit or is ignored; nil if there is none after all.
+    func acknowledgeStartUp() -> UInt8?
 }
 
 extension ProcessorEnvironment {
     /// FERR# is not connected unless the machine says so.
     package func signalFloatingPointError() {}
+    /// Nothing sends INIT unless the machine says so.
+    package func acknowledgeInitialize() {}
+    /// Nothing sends SIPI unless the machine says so.
+    package func acknowledgeStartUp() -> UInt8? { nil }
 }
 
 /// The kinds of event that can be asked for; nothing is built or called for one that is not in `Processor.watched`.

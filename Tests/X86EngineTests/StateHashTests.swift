@@ -58,6 +58,8 @@ private struct Flip: Sendable {
             Flip("x87") { $0.x87.instructionPointer ^= 1 }, Flip("x87") { $0.x87.dataPointer ^= 1 },
             Flip("sse") { $0.sse.xmm.0[0] ^= 1 }, Flip("sse") { $0.sse.xmm.3[7] ^= 1 },
             Flip("sse") { $0.sse.mxcsr ^= 1 },
+            Flip("virtualization") { $0.virtualization.vmx.isOperating.toggle() },
+            Flip("virtualization") { $0.virtualization.vmx.featureControl ^= 1 },
         ] + segment("es", \.es) + segment("cs", \.cs) + segment("ss", \.ss) + segment("ds", \.ds)
         + segment("fs", \.fs) + segment("gs", \.gs) + segment("ldtr", \.ldtr) + segment("tr", \.tr)
 

@@ -24,8 +24,10 @@ extension Processor {
 
     /// The count of guest time at which the machine wants to be asked next.
     package func setDeadline(_ time: UInt64) {
-        guard time != state.pointee.deadline else { return }
-        state.pointee.deadline = time
+        control.pointee.machineDeadline = time
+        let earliest = min(time, state.pointee.virtualization.timerDeadline)
+        guard earliest != state.pointee.deadline else { return }
+        state.pointee.deadline = earliest
         leaveBlockAfterThisInstruction()
     }
 

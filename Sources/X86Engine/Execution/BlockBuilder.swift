@@ -64,7 +64,9 @@ extension Processor {
                 state.pointee.mode.code == 64
                 ? rip &+ UInt64(instruction.length) : (rip &+ UInt64(instruction.length)) & 0xFFFF_FFFF
             let context = LoweringContext(mode: state.pointee.mode, position: UInt8(count), nextRIP: next)
-            if let operation = instruction.lowered(context) {
+            // What can leave a guest must be looked at when it executes.
+            let isIntercepted = isGuest && instruction.exitRule != .never
+            if !isIntercepted, let operation = instruction.lowered(context) {
                 operations[count] = operation
                 ended = operation.code.endsBlock
             } else {

@@ -192,10 +192,20 @@ extension Processor {
         case .rdpmc: try readPerformanceCounter()
         case .cpuid: try identify()
         case .rdrand, .rdseed: readRandomNumber(instruction)
-        case .vmcall, .vmmcall: try hypercall()
+        case .vmcall: try callMonitor()
+        case .vmmcall: try hypercall()
+        case .vmxon: try enterVMXOperation(instruction)
+        case .vmxoff: try leaveVMXOperation()
+        case .vmptrld: try loadVMCSPointer(instruction)
+        case .vmptrst: try storeVMCSPointer(instruction)
+        case .vmclear: try clearVMCS(instruction)
+        case .vmread: try readVMCSField(instruction)
+        case .vmwrite: try writeVMCSField(instruction)
+        case .vmlaunch, .vmresume: try enterGuest(instruction)
+        case .invept: try invalidateExtendedTranslations(instruction)
+        case .invvpid: try invalidateVirtualProcessorTranslations(instruction)
         // No model has these (outside system-management mode RSM is invalid as well).
-        case .rsm, .monitor, .mwait, .vmclear, .vmlaunch, .vmresume, .vmptrld, .vmptrst, .vmread, .vmwrite, .vmxoff,
-            .vmxon, .vmfunc, .invept, .invvpid, .vmrun, .vmload, .vmsave, .stgi, .clgi, .skinit, .invlpga:
+        case .rsm, .monitor, .mwait, .vmfunc, .vmrun, .vmload, .vmsave, .stgi, .clgi, .skinit, .invlpga:
             throw .invalidOpcode
 
         // State save areas

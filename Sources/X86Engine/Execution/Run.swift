@@ -37,7 +37,12 @@ extension Processor {
                 if let result = serviceBoundary() { return result }
                 continue
             }
-            if s.pointee.time >= s.pointee.deadline { return .deadline }
+            if s.pointee.time >= s.pointee.deadline {
+                if s.pointee.time >= control.pointee.machineDeadline { return .deadline }
+                // A timer of the guest's controls.
+                s.pointee.signals |= Signal.virtualization
+                continue
+            }
             if !control.pointee.watchedAddresses.isEmpty, reportWatchedAddress() { continue }
             guard blocks.enabled, s.pointee.mode.isFlat, !mustSingleStep else {
                 executeOne()
@@ -105,10 +110,13 @@ extension Processor {
             s.pointee.signals &= ~Signal.stop
             return .stopped
         }
-        if s.pointee.activity == .shutdown { return .shutdown }
-        if s.pointee.signals & (Signal.initialize | Signal.startup) != 0 { return .signal }
+        // A guest's shutdown is an activity that events end; a processor's is final.
+        if s.pointee.activity == .shutdown && !isGuest { return .shutdown }
+        if isGuest, interceptBoundary(.signals) { return nil }
+        if s.pointee.signals & (Signal.initialize | Signal.startup) != 0, !initializationIsBlocked { return .signal }
         if s.pointee.activity == .waitForSIPI { return .halted }
-        if s.pointee.time >= s.pointee.deadline { return .deadline }
+        if s.pointee.time >= control.pointee.machineDeadline { return .deadline }
+        if isGuest, interceptBoundary(.traps) { return nil }
         let shadow = s.pointee.interruptShadow
         if s.pointee.pendingDebug != 0 && shadow & InterruptShadow.movSS == 0 {
             if let trap = pendingDebugTrap() {
@@ -116,16 +124,18 @@ extension Processor {
                 return nil
             }
         }
+        if isGuest, interceptBoundary(.nonMaskableInterrupts) { return nil }
         if shadow & InterruptShadow.movSS == 0 && s.pointee.signals & Signal.nmi != 0 && !s.pointee.nmiBlocked {
             s.pointee.signals &= ~Signal.nmi
             takeNMI()
             return nil
         }
+        if isGuest, interceptBoundary(.interrupts) { return nil }
         if shadow == 0 && s.pointee.signals & Signal.interrupt != 0 && s.pointee.IF {
             takeInterrupt()
             return nil
         }
-        if s.pointee.activity == .halted { return .halted }
+        if s.pointee.activity != .active { return .halted }
         executeOne()
         return nil
     }
@@ -136,11 +146,14 @@ extension Processor {
         let shadow = s.pointee.interruptShadow
         let singleStep = s.pointee.TF
         s.pointee.interruptShadow = 0
+        control.pointee.isInMOVSSShadow = shadow & InterruptShadow.movSS != 0
+        defer { control.pointee.isInMOVSSShadow = false }
         do throws(Fault) {
             if codeBreakpointsEnabled, let fault = codeBreakpointFault() { throw fault }
             var instruction = try fetchInstruction()
             if let failure = unavailable(&instruction) { throw failure }
             s.pointee.nextRIP = nextAddress(after: instruction.length)
+            if isGuest { try interceptInstruction(instruction) }
             try execute(instruction)
             // RF lasts for one instruction, unless that instruction loaded it (IRET, task switch).
             if !instruction.loadsResumeFlag && s.pointee.nextRIP != s.pointee.rip {
@@ -150,9 +163,9 @@ extension Processor {
             s.pointee.time &+= 1
             if singleStep && isSingleStepped(instruction) { s.pointee.pendingDebug |= DR6.BS }
         } catch {
+            // Delivery ends the shadow; an exit from a guest saves it.
             s.pointee.interruptShadow = shadow
             deliver(error)
-            s.pointee.interruptShadow = 0
         }
     }
 

@@ -84,6 +84,7 @@ extension Processor {
             guard let instruction = UnsafePointer<Instruction>(bitPattern: UInt(op.pointee.immediate)) else {
                 throw .invalidOpcode
             }
+            if isGuest { try interceptInstruction(instruction.pointee) }
             try execute(instruction.pointee)
             return true
         } catch {

@@ -140,13 +140,16 @@ extension Processor {
     /// Which soft TLB table has the permissions of an access.
     @inline(__always)
     private func context(_ privilege: AccessPrivilege) -> TLBContext {
+        let context: TLBContext
         switch privilege {
-        case .current: state.pointee.mode.tlbContext
-        case .system: state.pointee.cr4 & CR4.SMAP != 0 ? .supervisor : .supervisorWithUserAccess
+        case .current: return state.pointee.mode.tlbContext
+        case .system: context = state.pointee.cr4 & CR4.SMAP != 0 ? .supervisor : .supervisorWithUserAccess
         case .supervisor:
-            state.pointee.cr4 & CR4.SMAP != 0 && state.pointee.systemFlags & RFLAGS.AC == 0
+            context =
+                state.pointee.cr4 & CR4.SMAP != 0 && state.pointee.systemFlags & RFLAGS.AC == 0
                 ? .supervisor : .supervisorWithUserAccess
         }
+        return isGuest ? context.inGuest : context
     }
 
     /// The first line of that table.

@@ -16,6 +16,13 @@ extension PhysicalMemory {
         dropFastWrites(page)
     }
 
+    /// Flags a page whose entries second-level translations are made from.
+    func markSecondLevelStructure(_ page: Int) {
+        pageFlags[page].insert(.secondLevelStructure)
+        secondLevelPages.append(page)
+        dropFastWrites(page)
+    }
+
     /// Flags a page and the 64-byte lines of it that a cached block was decoded from.
     func markCode(page: Int, offset: Int, count: Int) {
         codeCoverage[page] |= Self.coverage(offset: offset, count: count)
@@ -38,6 +45,14 @@ extension PhysicalMemory {
     func dropAllTranslations() {
         for entry in processors { entry.processor.tlb.flush() }
         forgetPagingStructures()
+    }
+
+    /// Drops the second-level translations of every processor, and with them all others.
+    func dropAllSecondLevelTranslations() {
+        for entry in processors { entry.processor.secondLevelCache.flush() }
+        for page in secondLevelPages { pageFlags[page].remove(.secondLevelStructure) }
+        secondLevelPages.removeAll(keepingCapacity: true)
+        dropAllTranslations()
     }
 
     /// Called when one processor has dropped all its translations; marks can go when it was the only one.

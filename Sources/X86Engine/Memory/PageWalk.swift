@@ -73,11 +73,16 @@ extension Processor {
         steps: UnsafeMutablePointer<[WalkStep]>? = nil
     ) throws(Fault) -> Translation {
         let s = state
-        guard s.pointee.cr0 & CR0.PG != 0 else {
-            return Translation(
-                physical: linear & memory.addressLineMask, isWritableNow: true, isExecutable: true, largePage: nil)
-        }
+        let nested = s.pointee.virtualization.secondLevel.isActive
         let user = privilege == .current && s.pointee.cpl == 3
+        guard s.pointee.cr0 & CR0.PG != 0 else {
+            let physical =
+                nested
+                ? try translateGuestPhysical(linear, .final(kind), linear: linear, user: user, touch: touch).physical
+                : linear
+            return Translation(
+                physical: physical & memory.addressLineMask, isWritableNow: true, isExecutable: true, largePage: nil)
+        }
         let legacy = s.pointee.cr4 & CR4.PAE == 0
         let executeDisable = s.pointee.efer & EFER.NXE != 0 && !legacy
         var code: UInt32 = kind == .write ? PageFaultCode.WR : 0
@@ -91,7 +96,7 @@ extension Processor {
             legacy ? 0 : (0x000F_FFFF_FFFF_F000 & ~addressBits) | (executeDisable ? 0 : PageEntry.XD)
         var permissions: UInt64 = PageEntry.RW | PageEntry.US
         var forbidsExecution = false
-        // Entries read, so that accessed flags are set only when the translation succeeds.
+        // Entries read and where, so that accessed flags are set only when the translation succeeds.
         var addresses: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         var values: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
@@ -113,7 +118,12 @@ extension Processor {
             let shift: UInt64 = legacy ? (level == 2 ? 22 : 12) : UInt64(12 + 9 * (level - 1))
             let index = linear >> shift & (legacy ? 0x3FF : 0x1FF)
             let address = table &+ index &* (legacy ? 4 : 8)
-            let entry = readPagingStructure(address, width: legacy ? 4 : 8, mark: touch)
+            let location =
+                nested
+                ? try translateGuestPhysical(
+                    address, .pagingStructure(writes: false), linear: linear, user: user, touch: touch
+                ).physical : address
+            let entry = readPagingStructure(location, width: legacy ? 4 : 8, mark: touch)
             if let steps { steps.pointee.append(WalkStep(level: level, address: address, entry: entry)) }
             guard entry & PageEntry.P != 0 else { throw .pageFault(linear, code) }
             let large =
@@ -173,6 +183,29 @@ extension Processor {
 
         if touch {
             let width = legacy ? 4 : 8
+            if nested {
+                let unset = kind == .write ? PageEntry.A | PageEntry.D : PageEntry.A
+                for position in level...min(topLevel, topLevel == 3 ? 2 : 4) {
+                    let flags = position == level ? unset : PageEntry.A
+                    let (address, entry) =
+                        switch position {
+                        case 1: (addresses.0, values.0)
+                        case 2: (addresses.1, values.1)
+                        case 3: (addresses.2, values.2)
+                        default: (addresses.3, values.3)
+                        }
+                    guard entry & flags != flags else { continue }
+                    let location = try translateGuestPhysical(
+                        address, .pagingStructure(writes: true), linear: linear, user: user
+                    ).physical
+                    switch position {
+                    case 1: addresses.0 = location
+                    case 2: addresses.1 = location
+                    case 3: addresses.2 = location
+                    default: addresses.3 = location
+                    }
+                }
+            }
             setPagingFlags(addresses.3, values.3, PageEntry.A, level: 4, leafLevel: level, topLevel: topLevel, width)
             setPagingFlags(addresses.2, values.2, PageEntry.A, level: 3, leafLevel: level, topLevel: topLevel, width)
             setPagingFlags(addresses.1, values.1, PageEntry.A, level: 2, leafLevel: level, topLevel: topLevel, width)
@@ -187,8 +220,14 @@ extension Processor {
         var frame = legacy ? leaf & 0xFFFF_F000 & ~offsetMask : leaf & addressBits & ~offsetMask
         // PSE-36: bits 13...20 of a 4 MiB page's entry are address bits 32...39 (section 4.3).
         if legacy && pageShift == 22 { frame |= (leaf >> 13 & 0xFF) << 32 & physicalAddressMask }
+        var physical = frame | linear & offsetMask
+        if nested {
+            physical = try translateGuestPhysical(
+                physical, .final(kind), linear: linear, user: user, touch: touch
+            ).physical
+        }
         return Translation(
-            physical: (frame | linear & offsetMask) & memory.addressLineMask,
+            physical: physical & memory.addressLineMask,
             isWritableNow: writable && leaf & PageEntry.D != 0, isExecutable: executable,
             largePage: pageShift > 12 ? (linear & ~offsetMask)...(linear | offsetMask) : nil)
     }
@@ -219,7 +258,7 @@ extension Processor {
         return width == 4 ? UInt64(pointer.load(as: UInt32.self)) : pointer.load(as: UInt64.self)
     }
 
-    private func writePagingStructure(_ address: UInt64, _ value: UInt64, width: Int) {
+    func writePagingStructure(_ address: UInt64, _ value: UInt64, width: Int) {
         let physical = address & memory.addressLineMask
         guard let page = memory.pageIndex(physical) else { return }
         // SAFETY: entries are aligned to their width, so they lie inside the page.

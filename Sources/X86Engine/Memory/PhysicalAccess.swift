@@ -52,10 +52,16 @@ extension PhysicalMemory {
         let flags = pageFlags[page]
         // SAFETY: callers keep `offset + bytes.count` inside the page.
         let target = pointer(toPage: page) + offset
-        if flags.contains(.pagingStructure) {
+        if !flags.isDisjoint(with: [.pagingStructure, .secondLevelStructure]) {
             let changed = changesPresentEntry(target, offset: offset, bytes: bytes)
             target.copyMemory(from: source, byteCount: bytes.count)
-            if changed { dropAllTranslations() }
+            if changed {
+                if flags.contains(.secondLevelStructure) {
+                    dropAllSecondLevelTranslations()
+                } else {
+                    dropAllTranslations()
+                }
+            }
         } else {
             target.copyMemory(from: source, byteCount: bytes.count)
         }

@@ -11,8 +11,10 @@ struct PageFlags: OptionSet {
     static let dirty = PageFlags(rawValue: 1 << 2)
     /// A watchpoint lies in it.
     static let watched = PageFlags(rawValue: 1 << 3)
+    /// Was walked as a second-level table: writes must drop translations.
+    static let secondLevelStructure = PageFlags(rawValue: 1 << 7)
     /// What forbids writing past the slow path.
-    static let slowWrite: PageFlags = [.code, .pagingStructure, .watched]
+    static let slowWrite: PageFlags = [.code, .pagingStructure, .watched, .secondLevelStructure]
 }
 
 /// Guest RAM: from 0 up to the hole for devices, and on from 4 GiB.
@@ -37,6 +39,8 @@ package final class PhysicalMemory {
     var processors: [AttachedProcessor] = []
     /// Pages flagged as paging structures.
     var pagingStructurePages: [Int] = []
+    /// Pages flagged as second-level tables.
+    var secondLevelPages: [Int] = []
     /// All ones, or with bit 20 clear while the A20 gate is closed.
     package internal(set) var addressLineMask = UInt64.max
 

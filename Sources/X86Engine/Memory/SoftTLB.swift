@@ -23,8 +23,8 @@ final class SoftTLB {
         mask = UInt64(rounded - 1)
         tables = .allocate(capacity: rounded * TLBContext.allCases.count)
         tables.initialize(repeating: .empty, count: rounded * TLBContext.allCases.count)
-        filled = .allocate(capacity: rounded * 4)
-        filled.initialize(repeating: 0, count: rounded * 4)
+        filled = .allocate(capacity: rounded * TLBContext.allCases.count)
+        filled.initialize(repeating: 0, count: rounded * TLBContext.allCases.count)
         counts = .allocate(capacity: 1)
         counts.initialize(to: Counts())
     }
@@ -40,11 +40,11 @@ final class SoftTLB {
 
     /// Enters a translation into a context's table.
     func fill(_ context: TLBContext, linear: UInt64, entry: TLBEntry, large: ClosedRange<UInt64>?) {
-        guard context != .unfilled else { return }
+        guard context != .unfilled, context != .guestUnfilled else { return }
         let slot = context.rawValue * entries + Int(truncatingIfNeeded: linear >> 12 & mask)
         let old = tables[slot]
         if old.readTag == TLBEntry.invalid && old.writeTag == TLBEntry.invalid && old.executeTag == TLBEntry.invalid {
-            if counts.pointee.filled == entries * 4 { flush() }
+            if counts.pointee.filled == entries * TLBContext.allCases.count { flush() }
             filled[counts.pointee.filled] = UInt32(truncatingIfNeeded: slot)
             counts.pointee.filled += 1
         }

@@ -22,4 +22,17 @@ enum TLBContext: Int, CaseIterable {
     case user
     /// Never filled: every access takes the slow path (alignment checks, watchpoints on registers and the like).
     case unfilled
+    // The same for a guest of VMX or SVM, so that neither entry nor exit need drop anything.
+    case guestSupervisor, guestSupervisorWithUserAccess, guestUser, guestUnfilled
+
+    /// The table for the same permissions in a guest.
+    @inline(__always)
+    var inGuest: TLBContext {
+        switch self {
+        case .supervisor, .guestSupervisor: .guestSupervisor
+        case .supervisorWithUserAccess, .guestSupervisorWithUserAccess: .guestSupervisorWithUserAccess
+        case .user, .guestUser: .guestUser
+        case .unfilled, .guestUnfilled: .guestUnfilled
+        }
+    }
 }

@@ -12,6 +12,8 @@ package struct Fault: Error, Equatable, Sendable {
     package var isTrap = false
     /// The bits that DR6 takes (#DB only).
     package var debugStatus: UInt64 = 0
+    /// No exception: stands for an exit from the guest (see `Fault.leaving`).
+    var leavesGuest = false
 
     package init(vector: UInt8, errorCode: UInt32? = nil, address: UInt64 = 0) {
         self.vector = vector

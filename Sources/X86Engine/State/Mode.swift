@@ -34,6 +34,7 @@ extension Processor {
         } else {
             mode.tlbContext = .supervisorWithUserAccess
         }
+        if isGuest { mode.tlbContext = mode.tlbContext.inGuest }
         s.pointee.mode = mode
         s.pointee.tlb = tlb.table(mode.tlbContext)
     }

@@ -103,6 +103,7 @@ package struct ProcessorState {
 
     package var x87 = X87State()
     package var sse = SSEState()
+    package var virtualization = VirtualizationState()
 
     /// Derived from CR0, CR4, EFER, CS, SS, CPL and RFLAGS by `updateMode()`; never saved.
     var mode = ExecutionMode()
@@ -140,6 +141,8 @@ package enum Signal {
     package static let startup: UInt8 = 1 << 3
     /// The monitor, a handler or the user asked the run to stop.
     package static let stop: UInt8 = 1 << 4
+    /// VM entry has an event to deliver, or something of the guest's controls is to be looked at between instructions.
+    package static let virtualization: UInt8 = 1 << 5
 }
 
 /// The x87 state.

@@ -47,7 +47,7 @@ extension ProcessorState {
         hasher.combine(activity.rawValue)
         hasher.combine(interruptShadow)
         hasher.combine(nmiBlocked ? 1 : 0)
-        hasher.combine(signals & ~Signal.stop)
+        hasher.combine(signals & ~(Signal.stop | Signal.virtualization))
         for index in 0..<8 {
             hasher.combine(x87.significands[index])
             hasher.combine(x87.signsAndExponents[index])
@@ -63,6 +63,7 @@ extension ProcessorState {
             for index in 0..<8 { hasher.combine(part[index]) }
         }
         hasher.combine(sse.mxcsr)
+        virtualization.combine(into: &hasher)
     }
 }
 

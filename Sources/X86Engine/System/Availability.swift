@@ -9,7 +9,9 @@ extension Processor {
     /// with a prefix that is ignored; hints are NOPs.
     func unavailable(_ instruction: inout Instruction) -> Fault? {
         let definition = instruction.definition
-        if definition.protectedOnly && !isProtectedMode { return .invalidOpcode }
+        // VMCALL leaves a guest whatever its mode.
+        let leavesGuest = isGuest && instruction.operation == .vmcall
+        if definition.protectedOnly && !isProtectedMode && !leavesGuest { return .invalidOpcode }
         if definition.feature == .base || model.supports(definition.feature) { return nil }
         switch instruction.operation {
         case .lzcnt: instruction.operation = .bsr

@@ -12,11 +12,11 @@ extension Processor {
         guard let number = Self.existingControlRegister(instruction.operands.1.register) else { throw .invalidOpcode }
         guard cpl == 0 else { throw .generalProtection(0) }
         switch number {
-        case 0: value = state.pointee.cr0
+        case 0: value = visibleControlRegister(0, state.pointee.cr0)
         case 2: value = state.pointee.cr2
         case 3: value = state.pointee.cr3
-        case 4: value = state.pointee.cr4
-        default: value = UInt64(environment.taskPriority & 0xF)
+        case 4: value = visibleControlRegister(4, state.pointee.cr4)
+        default: value = visibleControlRegister(8, UInt64(environment.taskPriority & 0xF))
         }
         setGeneral(instruction.operands.0.register, value)
     }
@@ -25,7 +25,7 @@ extension Processor {
     func writeControlRegister(_ instruction: borrowing Instruction) throws(Fault) {
         guard let number = Self.existingControlRegister(instruction.operands.0.register) else { throw .invalidOpcode }
         guard cpl == 0 else { throw .generalProtection(0) }
-        let value = general(instruction.operands.1.register)
+        let value = effectiveControlRegister(number, general(instruction.operands.1.register))
         if try controlRegisterWriteIsHandled(number, value) { return }
         leaveBlockAfterThisInstruction()
         switch number {
@@ -35,6 +35,7 @@ extension Processor {
         case 4: try setCR4(value)
         default:
             guard value & ~0xF == 0 else { throw .generalProtection(0) }
+            if virtualTaskPriorityTakes(value) { return }
             environment.taskPriority = UInt8(truncatingIfNeeded: value)
         }
     }
@@ -65,6 +66,7 @@ extension Processor {
         guard new & CR0.PG == 0 || new & CR0.PE != 0, new & CR0.NW == 0 || new & CR0.CD != 0 else {
             throw .generalProtection(0)
         }
+        guard isAllowedInVMXOperation(cr0: new) else { throw .generalProtection(0) }
         let enablesPaging = new & CR0.PG != 0 && old & CR0.PG == 0
         let disablesPaging = new & CR0.PG == 0 && old & CR0.PG != 0
         if enablesPaging {
@@ -105,7 +107,7 @@ extension Processor {
     /// Writes CR4 with all checks of MOV CR4 at CPL 0.
     func setCR4(_ value: UInt64) throws(Fault) {
         let old = state.pointee.cr4
-        guard value & ~writableCR4 == 0 else { throw .generalProtection(0) }
+        guard value & ~writableCR4 == 0, isAllowedInVMXOperation(cr4: value) else { throw .generalProtection(0) }
         let changed = old ^ value
         if isLongModeActive { guard value & CR4.PAE != 0 else { throw .generalProtection(0) } }
         if changed & value & CR4.PCIDE != 0 {
@@ -137,7 +139,7 @@ extension Processor {
         let reserved = ~physicalAddressMask | 0x1E6
         var entries = SIMD4<UInt64>(repeating: 0)
         for index in 0..<4 {
-            let entry = readPhysical((table &+ UInt64(index) &* 8) & memory.addressLineMask, width: 8)
+            let entry = readPhysical(try systemPhysical(table &+ UInt64(index) &* 8), width: 8)
             guard entry & PageEntry.P == 0 || entry & reserved == 0 else { throw .generalProtection(0) }
             entries[index] = entry
         }
@@ -149,7 +151,7 @@ extension Processor {
         guard cpl == 0 else { throw .generalProtection(0) }
         let value = try read(instruction.operands.0, of: instruction)
         let old = state.pointee.cr0
-        let new = old & ~0xE | value & 0xF
+        let new = effectiveControlRegister(0, old & ~0xE | value & 0xF)
         if try controlRegisterWriteIsHandled(0, new) { return }
         leaveBlockAfterThisInstruction()
         try setCR0(new)
@@ -158,14 +160,14 @@ extension Processor {
     /// SMSW.
     func storeMachineStatus(_ instruction: borrowing Instruction) throws(Fault) {
         try refuseByUserModeInstructionPrevention()
-        try write(instruction.operands.0, of: instruction, state.pointee.cr0)
+        try write(instruction.operands.0, of: instruction, visibleControlRegister(0, state.pointee.cr0))
     }
 
     /// CLTS.
     func clearTaskSwitched() throws(Fault) {
         guard cpl == 0 else { throw .generalProtection(0) }
         if try controlRegisterWriteIsHandled(0, state.pointee.cr0 & ~CR0.TS) { return }
-        state.pointee.cr0 &= ~CR0.TS
+        state.pointee.cr0 = effectiveControlRegister(0, state.pointee.cr0 & ~CR0.TS)
         updateMode()
     }
 

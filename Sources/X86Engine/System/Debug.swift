@@ -106,6 +106,8 @@ extension Processor {
     func isSingleStepped(_ instruction: borrowing Instruction) -> Bool {
         switch instruction.operation {
         case .int, .int3, .int1, .into, .syscall: state.pointee.TF
+        // The step belongs to the guest that was entered, if to anyone.
+        case .vmlaunch, .vmresume: state.pointee.TF && !isGuest
         default: true
         }
     }

@@ -4,7 +4,7 @@ import X86
 // (SDM vol. 3 chapter 6). `InterruptEntry.swift` performs the entry itself.
 
 /// Where an event comes from; decides about gate privilege, error codes and the saved RFLAGS.RF.
-enum EventSource: Equatable {
+package enum EventSource: Equatable, Sendable {
     /// A processor-detected exception.
     case exception
     case externalInterrupt
@@ -18,6 +18,8 @@ enum EventSource: Equatable {
 
     /// The gate's DPL must not be below the CPL.
     var checksGatePrivilege: Bool { self == .softwareInterrupt || self == .softwareException }
+    /// Caused by an instruction that asks for it: RIP is saved behind the instruction.
+    var isSoftware: Bool { checksGatePrivilege || self == .privilegedSoftwareException }
     /// EXT: a fault while this event is delivered has a cause outside the program (SDM volume 3 section 6.13).
     var isExternal: Bool { !checksGatePrivilege }
 }
@@ -71,6 +73,7 @@ extension Processor {
     /// A watcher of `.exception` may skip the faulting instruction, or put another fault in its place. Failing
     /// deliveries become other faults, a double fault, or shutdown.
     package func deliver(_ fault: Fault) {
+        if fault.leavesGuest { return finishExit() }
         var fault = fault
         if watched.contains(.exception) {
             switch environment.intercept(.exception(fault)) {
@@ -92,6 +95,7 @@ extension Processor {
                 return false
             }
         }
+        state.pointee.interruptShadow = 0
         state.pointee.time &+= 1
         state.pointee.work &+= 1
         return true
@@ -117,7 +121,14 @@ extension Processor {
         deliver(Fault(vector: vector), source: source)
     }
 
-    private func deliver(_ first: Fault, source firstSource: EventSource) {
+    /// Delivers an event: an exception at `state.rip`, an interrupt before the instruction there, or what VM entry
+    /// injects, whose `length` is that of the instruction behind a software event.
+    func deliver(_ first: Fault, source firstSource: EventSource, injectedLength length: UInt8? = nil) {
+        if isGuest, firstSource == .exception, length == nil, interceptsException(first) {
+            _ = leaveGuest(.exception(first, .exception))
+            return finishExit()
+        }
+        defer { control.pointee.vectoring = nil }
         var fault = first
         var source = firstSource
         var chain: [FaultRecord] = []
@@ -129,19 +140,32 @@ extension Processor {
         // page fault, double fault, shutdown).
         while true {
             state.pointee.work &+= 1
-            if source == .exception { noteException(fault) }
+            let isInjected = length != nil && chain.isEmpty
+            // VM entry leaves CR2 and DR6 to whoever injects (SDM vol. 3 section 27.6.1).
+            if source == .exception && !isInjected { noteException(fault) }
             let event = EventToDeliver(
-                vector: fault.vector, source: source, errorCode: fault.errorCode, returnRIP: state.pointee.rip,
-                savesResumeFlag: source == .exception && !fault.isTrap && fault.vector != 1
+                vector: fault.vector, source: source, errorCode: fault.errorCode,
+                returnRIP: state.pointee.rip &+ UInt64(source.isSoftware ? length ?? 0 : 0),
+                savesResumeFlag: source == .exception && !fault.isTrap && fault.vector != 1 && !isInjected
                     || state.pointee.systemFlags & RFLAGS.RF != 0)
+            if isGuest {
+                control.pointee.vectoring = VectoringEvent(
+                    vector: fault.vector, source: source, errorCode: fault.errorCode,
+                    instructionLength: source.isSoftware ? length ?? 0 : 0)
+            }
             do throws(Fault) {
                 try enterHandler(event)
                 state.pointee.rip = state.pointee.nextRIP
                 if !chain.isEmpty { control.pointee.faultChain = chain }
                 return
             } catch {
+                if error.leavesGuest { return finishExit() }
                 var second = error
                 if source.isExternal { second.markExternal() }
+                if isGuest, interceptsException(second) {
+                    _ = leaveGuest(.exception(second, .exception))
+                    return finishExit()
+                }
                 // A page fault sets CR2 even if it becomes a double fault.
                 if second.vector == 14 { state.pointee.cr2 = second.address }
                 if chain.isEmpty { chain.append(record(fault)) }
@@ -149,11 +173,17 @@ extension Processor {
                 if source == .exception {
                     guard let next = Self.combine(fault, second) else {
                         control.pointee.faultChain = chain
+                        if interceptTripleFault() { return }
                         state.pointee.activity = .shutdown
                         leaveBlockAfterThisInstruction()
                         return
                     }
                     if next.vector == 8 && second.vector != 8 { chain.append(record(next)) }
+                    if isGuest, next.vector == 8, interceptsException(next) {
+                        control.pointee.vectoring = nil
+                        _ = leaveGuest(.exception(next, .exception))
+                        return finishExit()
+                    }
                     fault = next
                 } else {
                     // Interrupts are benign: what happened is delivered instead.
@@ -163,6 +193,11 @@ extension Processor {
                 if watched.contains(.exception) { _ = environment.intercept(.exception(fault)) }
             }
         }
+    }
+
+    /// Delivers what VM entry injects.
+    func inject(_ event: InjectedEvent) {
+        deliver(event.fault, source: event.source, injectedLength: event.instructionLength)
     }
 
     private func record(_ fault: Fault) -> FaultRecord {

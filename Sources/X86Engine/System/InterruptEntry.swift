@@ -15,7 +15,7 @@ extension Processor {
             try enterProtectedModeHandler(event, start)
         }
         leaveBlockAfterThisInstruction()
-        if event.source == .nonMaskableInterrupt { state.pointee.nmiBlocked = true }
+        if event.source == .nonMaskableInterrupt { blockNMIs() }
     }
 
     /// RFLAGS as it is saved.
@@ -203,6 +203,7 @@ extension Processor {
                 || descriptor.type == SystemDescriptorType.availableTSS32
         else { throw .generalProtection(selector.errorCode) }
         guard descriptor.isPresent else { throw .segmentNotPresent(selector.errorCode) }
+        try interceptTaskSwitch(selector, .gate, errorCode: event.errorCode)
         let resume = event.savesResumeFlag
         try switchTask(to: selector, descriptor, reason: .nested, savedRIP: event.returnRIP, savesResumeFlag: resume)
         if let errorCode = event.errorCode {

@@ -15,7 +15,7 @@ extension Processor {
         let width = Int(instruction.operandSize)
         leaveBlockAfterThisInstruction()
         // Blocking of NMIs ends with the execution of IRET, even if it faults (SDM vol. 3 section 6.7.1).
-        state.pointee.nmiBlocked = false
+        unblockNMIs()
         if isVirtual8086 && state.pointee.iopl < 3 { throw .generalProtection(0) }
         if isProtectedMode && state.pointee.NT {
             guard !isLongModeActive else { throw .generalProtection(0) }
@@ -109,6 +109,6 @@ extension Processor {
 }
 
 extension Instruction {
-    /// Whether the instruction may load RFLAGS.RF, so that it holds for the one after it.
-    var loadsResumeFlag: Bool { operation == .iret }
+    /// Whether the instruction may load RFLAGS.RF, so that it holds for the one after it (VM entry does).
+    var loadsResumeFlag: Bool { operation == .iret || operation == .vmlaunch || operation == .vmresume }
 }

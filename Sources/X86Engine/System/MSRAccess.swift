@@ -82,7 +82,7 @@ extension Processor {
         guard isModelSpecificRegister(index) else { return nil }
         let s = state
         switch index {
-        case MSR.timeStampCounter: return timeStampCounter
+        case MSR.timeStampCounter: return visibleTimeStampCounter
         case MSR.tscAdjust: return s.pointee.tscAdjust
         case MSR.platformIdentifier: return 0
         case MSR.speculationControl: return s.pointee.msr.speculationControl
@@ -118,6 +118,8 @@ extension Processor {
         // LFENCE is serializing, and stays so.
         case MSR.decodeConfiguration: return 2
         case MSR.apicBase, MSR.tscDeadline, MSR.x2apic: return environment.readModelSpecificRegister(index)
+        case MSR.featureControl: return s.pointee.virtualization.vmx.featureControl
+        case MSR.vmxCapabilities: return vmxCapabilities.value(of: index)
         default:
             guard let position = MSR.mtrrFixed.firstIndex(of: index) else { return nil }
             return s.pointee.msr.mtrrFixed[position]
@@ -141,6 +143,7 @@ extension Processor {
         case MSR.sysenterCS, MSR.sysenterESP, MSR.sysenterEIP: features.contains(.sep)
         case MSR.pat: features.contains(.pat)
         case MSR.apicBase: features.contains(.apic)
+        case MSR.featureControl, MSR.vmxCapabilities: features.contains(.vmx)
         case MSR.tscDeadline: features.contains(.tscDeadline)
         case MSR.x2apic: features.contains(.x2apic)
         case MSR.efer: features.contains(.longMode) || features.contains(.nx) || features.contains(.syscall)
@@ -206,6 +209,11 @@ extension Processor {
             // TscFreqSel (bit 24) reads as one: the TSC counts at the rate of P0.
             s.pointee.msr.hardwareConfiguration = value & 0x01FF_FFFF | 1 << 24
         case MSR.decodeConfiguration: break
+        case MSR.featureControl:
+            // Lock, and VMX outside SMX; locked it stays as it is until RESET.
+            guard s.pointee.virtualization.vmx.featureControl & 1 == 0, value & ~5 == 0 else { return false }
+            s.pointee.virtualization.vmx.featureControl = value
+        case MSR.vmxCapabilities: return false
         case MSR.apicBase, MSR.tscDeadline, MSR.x2apic:
             return environment.writeModelSpecificRegister(index, value)
         default: return writeMTRR(index, value)

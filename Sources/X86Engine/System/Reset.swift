@@ -34,6 +34,9 @@ extension Processor {
         s.pointee.msr.hardwareConfiguration = 1 << 24
         s.pointee.activity = .active
         control.pointee.faultChain = []
+        // RESET ends VMX operation; INIT is blocked there.
+        s.pointee.virtualization = VirtualizationState()
+        s.pointee.deadline = control.pointee.machineDeadline
         finishReset()
     }
 

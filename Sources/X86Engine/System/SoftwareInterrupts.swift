@@ -20,6 +20,10 @@ extension Processor {
 
     /// INT3, INTO with OF set, and INT1.
     func softwareException(_ vector: UInt8, _ source: EventSource) throws(Fault) {
+        if isGuest, interceptsException(Fault(vector: vector)) {
+            throw leaveGuest(
+                .exception(Fault(vector: vector), source), instructionLength: currentInstructionLength)
+        }
         if watched.contains(.exception) {
             switch environment.intercept(.exception(Fault(vector: vector))) {
             case .proceed, .reply: break
@@ -33,11 +37,16 @@ extension Processor {
     private func enterHandlerBySoftware(_ vector: UInt8, _ source: EventSource) throws(Fault) {
         let event = EventToDeliver(
             vector: vector, source: source, errorCode: nil, returnRIP: state.pointee.nextRIP, savesResumeFlag: false)
+        if isGuest {
+            control.pointee.vectoring = VectoringEvent(
+                vector: vector, source: source, errorCode: nil, instructionLength: currentInstructionLength)
+        }
         do throws(Fault) {
             try enterHandler(event)
+            control.pointee.vectoring = nil
         } catch {
             var fault = error
-            if source.isExternal { fault.markExternal() }
+            if source.isExternal && !fault.leavesGuest { fault.markExternal() }
             throw fault
         }
         state.pointee.work &+= 1

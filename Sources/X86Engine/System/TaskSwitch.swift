@@ -48,6 +48,7 @@ extension Processor {
             segment.type == SystemDescriptorType.availableTSS16 || segment.type == SystemDescriptorType.availableTSS32
         else { throw .generalProtection(target.errorCode) }
         guard segment.isPresent else { throw .segmentNotPresent(target.errorCode) }
+        try interceptTaskSwitch(target, reason == .jump ? .jump : .call)
         try switchTask(to: target, segment, reason: reason, savedRIP: state.pointee.nextRIP)
         transitioned(from: start, .taskSwitch(selector: target.rawValue), gate: gate, switchedStack: true)
         try checkNewInstructionPointer()
@@ -64,6 +65,7 @@ extension Processor {
             descriptor.type == SystemDescriptorType.busyTSS16 || descriptor.type == SystemDescriptorType.busyTSS32
         else { throw .invalidTSS(selector.errorCode) }
         guard descriptor.isPresent else { throw .segmentNotPresent(selector.errorCode) }
+        try interceptTaskSwitch(selector, .interruptReturn)
         try switchTask(to: selector, descriptor, reason: .interruptReturn, savedRIP: state.pointee.nextRIP)
         transitioned(from: start, .taskSwitch(selector: selector.rawValue), switchedStack: true)
         try checkNewInstructionPointer()

@@ -22,7 +22,7 @@ extension Processor {
     /// RDTSC.
     func readTimeStampCounter() throws(Fault) {
         try checkTimeStampPrivilege()
-        let value = timeStampCounter
+        let value = visibleTimeStampCounter
         state.pointee.rax = value & 0xFFFF_FFFF
         state.pointee.rdx = value >> 32
     }
