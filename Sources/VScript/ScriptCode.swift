@@ -185,6 +185,6 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
             failing: "while true { }", fixed: "for i in 0..<9 { }"),
         .guestMemoryLimit: .init(
             "guests share the memory the session allows them",
-            failing: "a guest with more memory than the limit", fixed: "guest g { memory: 64 MiB }"),
+            failing: "guest g { memory: 900 GiB; boot: .long }", fixed: "fn f() { guest g { memory: 64 MiB; boot: .long } }"),
     ]
 }

@@ -12,9 +12,7 @@ enum Habit {
         switch text {
         case "#": CharacterHint(label: "a comment begins with `//`", replacement: "//")
         case "?": CharacterHint(code: .conditionalOperator, label: "write `if a { b } else { c }`, which has a value")
-        case "\u{201C}", "\u{201D}", "\u{201E}", "\u{AB}", "\u{BB}":
-            CharacterHint(label: "strings use straight quotes", replacement: "\"")
-        case "\u{2018}", "\u{2019}", "`": CharacterHint(label: "strings use `\"`", replacement: "\"")
+        case _ where quotes.contains(text): CharacterHint(label: "strings use straight quotes", replacement: "\"")
         case "\u{2212}", "\u{2013}", "\u{2014}": CharacterHint(label: "this is not the minus sign", replacement: "-")
         case "\u{D7}": CharacterHint(label: "multiplication is `*`", replacement: "*")
         case "\u{2192}": CharacterHint(label: "an arm of `match` uses `=>`", replacement: "=>")
@@ -24,6 +22,11 @@ enum Habit {
         case _: nil
         }
     }
+
+    /// Quotation marks of running text.
+    static let quotes: Set<String> = [
+        "\u{201C}", "\u{201D}", "\u{201E}", "\u{AB}", "\u{BB}", "\u{2018}", "\u{2019}", "\u{201A}", "`",
+    ]
 
     /// C's suffixes of integer literals, in lower case.
     static let integerSuffixes: Set<String> = ["u", "l", "ul", "lu", "ll", "ull", "llu", "f", "uz", "z", "n"]
@@ -39,6 +42,12 @@ enum Habit {
     /// Words that other languages declare functions with.
     static let functionWords: Set<String> = ["func", "function", "def", "fun", "void"]
 
+    /// Operators of other languages that come as two tokens touching, with what is written here.
+    static let operatorPairs: [(first: TokenKind, second: TokenKind, meant: TokenKind)] = [
+        (.tilde, .assign, .notEqual), (.tilde, .equal, .notEqual), (.less, .greater, .notEqual),
+        (.equal, .assign, .equal), (.notEqual, .assign, .notEqual),
+    ]
+
     /// Words for `else if`.
     static let elseIfWords: Set<String> = ["elif", "elseif", "elsif"]
 
@@ -52,11 +61,56 @@ extension Parser {
         guard at(.identifier), !endsLine, let meant = Habit.operatorWords[text(current)],
             meant.precedence >= minimum, startsExpression(peek(1))
         else { return nil }
-        report(
+        reportOnce(
             .wordOperator, "`\(text(current))` is not an operator", at: span(current),
-            label: "write `\(meant.rawValue)`",
-            fixes: [.replace(span(current), with: meant.rawValue)])
+            label: "write `\(meant.rawValue)`", fix: .replace(span(current), with: meant.rawValue))
         return meant
+    }
+
+    /// Takes an operator such as `~=` for the one it means, after a report; the parser then stands at its last token.
+    mutating func foreignOperator(minimum: BinaryOperator.Precedence) -> BinaryOperator? {
+        guard let pair = Habit.operatorPairs.first(where: { at($0.first) && peek(1).kind == $0.second }),
+            peek(1).touchesPrevious, let meant = BinaryOperator(pair.meant), meant.precedence >= minimum
+        else { return nil }
+        let both = span(current).through(span(peek(1)))
+        report(
+            .foreignForm, "there is no operator `\(both.text)`", at: both, label: "write `\(meant.rawValue)`",
+            fixes: [.replace(both, with: meant.rawValue)])
+        advance()
+        return meant
+    }
+
+    /// Takes `..` beside a text for the `+` it means, after a report; the parser then stands at its last token.
+    mutating func concatenation(minimum: BinaryOperator.Precedence) -> BinaryOperator? {
+        guard minimum <= .addition, isConcatenation else { return nil }
+        let both = span(current).through(span(peek(1)))
+        reportOnce(
+            .foreignForm, "there is no operator `..`", at: both, label: "texts are joined with `+`",
+            fix: .replace(both, with: "+"))
+        hasConcatenated = true
+        advance()
+        return .add
+    }
+
+    /// Whether Lua's `..` comes next, beside a text or after another one.
+    var isConcatenation: Bool {
+        at(.dot) && peek(1).kind == .dot && peek(1).touchesPrevious && peek(2).kind != .dot
+            && (hasConcatenated || tokens[max(position - 1, 0)].kind == .stringEnd || peek(2).kind == .stringStart)
+    }
+
+    /// Reports a habit, unless the statement has shown it already.
+    mutating func reportOnce(
+        _ code: SyntaxCode, _ message: String, at span: SourceSpan, label: String, fix: Diagnostic.Fix
+    ) {
+        if habitsReported.insert(code).inserted { report(code, message, at: span, label: label, fixes: [fix]) }
+    }
+
+    /// Reports a word that touches the string after it, as in Python's `f"…"`.
+    mutating func prefixedString() {
+        let word = tokens[position - 1]
+        fail(
+            .foreignForm, "a string has no prefix `\(text(word))`", at: span(word),
+            label: "a value is put into a text as `\\(value)`")
     }
 
     /// Reports `x++` and `x--`, whose first sign has been found after an operand.
@@ -86,12 +140,22 @@ extension Parser {
         let first = tokens[start]
         let last = nodes.count > 1 ? nodes[nodes.count - 2].kind : .missing
         let canBeCalled = kind == .expressionStatement && last.canBeCalled
+        if text(first) == "switch", at(.leftParenthesis) {
+            return fail(
+                .foreignDeclaration, "`switch` declares a network", at: span(first),
+                label: "to choose, write `match value { case 1 => … }`")
+        }
         if at(.leftParenthesis) || at(.leftBracket), canBeCalled, !current.touchesPrevious {
             let gap = SourceSpan(file, tokens[position - 1].end..<current.start)
             return fail(
                 .detachedCall, "a space before the `\(text(current))` of \(at(.leftBracket) ? "an index" : "a call")",
                 label: "this begins a new value",
                 fixes: [Diagnostic.Fix("remove the space", [Diagnostic.Edit(gap, "")])])
+        }
+        if let dashes = dashesOnLine(from: start) {
+            return fail(
+                .foreignForm, "`--` does not begin a comment", at: dashes, label: "write `//`",
+                fixes: [Diagnostic.Fix("replace with `//`", [Diagnostic.Edit(dashes, "//")], isSafe: false)])
         }
         if tokens[position - 1].kind == .number, at(.identifier),
             let unit = Suggestion.closest(to: text(current), in: Unit.all.map(\.name))
@@ -104,7 +168,20 @@ extension Parser {
         if kind == .declaration, tokens[start + 1].kind == .stringStart {
             notes = ["a function is called with parentheses: `\(text(first))(…)`"]
         }
-        fail(.expectedStatementEnd, "expected a new line or `;` before \(found)", notes: notes)
+        fail(
+            .expectedStatementEnd, "expected a new line or `;` before \(found)",
+            label: at(.arrow) ? "a function is written `fn(a, b) { … }`" : "", notes: notes)
+    }
+
+    /// Two minus signs, apart from what is before them, on the line being read.
+    private func dashesOnLine(from start: Int) -> SourceSpan? {
+        for index in start..<max(position - 1, start) where tokens[index].kind == .minus {
+            let next = tokens[index + 1]
+            if next.kind == .minus, next.touchesPrevious, !tokens[index].touchesPrevious {
+                return span(tokens[index]).through(span(next))
+            }
+        }
+        return nil
     }
 
     /// Reports a declaration in another language's form, `int x = 5` or `func f() {`, whose two words come next.
@@ -112,9 +189,30 @@ extension Parser {
         let word = text(current)
         let next = peek(2)
         if Habit.functionWords.contains(word), next.kind == .leftParenthesis {
-            report(
-                .foreignDeclaration, "a function is declared with `fn`", at: span(current),
-                fixes: [.replace(span(current), with: "fn")])
+            if hasBodyAfterParameters {
+                report(
+                    .foreignDeclaration, "a function is declared with `fn`", at: span(current),
+                    fixes: [.replace(span(current), with: "fn")])
+            } else {
+                fail(
+                    .foreignDeclaration, "a function is declared with `fn`", at: span(current),
+                    label: "as in `fn \(text(peek(1)))(a, b) { … }`")
+            }
+            return true
+        }
+        if Self.isFunctionWord(text(peek(1))), Habit.variableWords[word] != nil, next.kind == .identifier {
+            let words = span(current).through(span(peek(1)))
+            fail(
+                .foreignDeclaration, "a function is declared with `fn`", at: words,
+                label: "as in `fn \(text(next))(a, b) { … }`")
+            return true
+        }
+        if Habit.variableWords[word] != nil, next.startsLine || next.kind == .semicolon || next.kind == .endOfFile {
+            let name = span(peek(1))
+            let edits = [Diagnostic.Edit(span(current), "var"), Diagnostic.Edit(name.after, " = nil")]
+            fail(
+                .foreignDeclaration, "a variable is declared with `let` or `var` and a value", at: span(current),
+                fixes: [Diagnostic.Fix("replace with `var \(name.text) = nil`", edits)])
             return true
         }
         guard next.kind == .assign || next.kind == .colon, !next.startsLine else { return false }
@@ -123,6 +221,19 @@ extension Parser {
             .foreignDeclaration, "a variable is declared with `let` or `var`", at: span(current),
             fixes: [.replace(span(current), with: keyword)])
         return true
+    }
+}
+
+extension Parser {
+    private static func isFunctionWord(_ text: String) -> Bool { Habit.functionWords.contains(text) }
+
+    /// Whether a `{` follows the parameters of a function whose name comes next.
+    private var hasBodyAfterParameters: Bool {
+        var index = position + 2
+        while index < tokens.count - 1, tokens[index].kind != .rightParenthesis, !tokens[index].startsLine {
+            index += 1
+        }
+        return index + 1 < tokens.count && tokens[index + 1].kind == .leftBrace
     }
 }
 

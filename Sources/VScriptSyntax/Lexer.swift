@@ -222,12 +222,58 @@ struct Lexer {
         position += 1
         while byte(position) & 0xC0 == 0x80 { position += 1 }
         let text = file.text(start..<position)
+        if text == "#", isLength(start) { return length(from: start, flags: flags) }
+        if Habit.quotes.contains(text) { return runningQuotes(from: start, flags: flags) }
         let shown = bytes[start] < 0x20 || bytes[start] == 0x7F ? "U+00" + String(bytes[start], radix: 16) : text
         let hint = Habit.character(text)
         report(
             hint?.code ?? .unexpectedCharacter, "unexpected character `\(shown)`", start..<position,
             label: hint?.label ?? "",
             fix: hint?.replacement.map { .replace(span(start..<position), with: $0) })
+        emit(.unknown, from: start, flags: flags.union(.reported))
+    }
+
+    /// Whether `#` stands where a value is expected and touches a name, as in Lua's `#list`.
+    private func isLength(_ start: Int) -> Bool {
+        guard byte(start + 1).isIdentifierStart, let previous = tokens.last?.kind else { return false }
+        return previous.isOpening || previous == .comma || previous == .return || previous == .in
+            || AssignmentOperator(previous) != nil || BinaryOperator(previous) != nil
+    }
+
+    private mutating func length(from start: Int, flags: Token.Flags) {
+        var end = position
+        while byte(end).isIdentifierPart || byte(end) == UInt8(ascii: ".") && byte(end + 1).isIdentifierStart {
+            end += 1
+        }
+        let name = file.text(position..<end)
+        report(
+            .foreignForm, "there is no operator `#`", start..<position, label: "the length is `\(name).count`",
+            fix: Diagnostic.Fix(
+                "replace with `\(name).count`", [Diagnostic.Edit(span(start..<end), "\(name).count")]))
+        emit(.unknown, from: start, flags: flags.union(.reported))
+    }
+
+    /// Reads a text between the quotation marks of running text, up to the end of the line at most.
+    private mutating func runningQuotes(from start: Int, flags: Token.Flags) {
+        let first = position
+        var last = position
+        while position < bytes.count, bytes[position] != UInt8(ascii: "\n"), bytes[position] != UInt8(ascii: "\"") {
+            last = position
+            position += 1
+            while byte(position) & 0xC0 == 0x80 { position += 1 }
+            if Habit.quotes.contains(file.text(last..<position)) { break }
+        }
+        let isClosed = position > first && Habit.quotes.contains(file.text(last..<position))
+        if !isClosed { position = first }
+        // What is put into the text differs too.
+        let isPlain = !bytes[first..<last].contains(UInt8(ascii: "$"))
+        let fix =
+            isClosed && isPlain
+            ? Diagnostic.Fix.replace(span(start..<position), with: "\"\(file.text(first..<last))\"") : nil
+        report(
+            .unexpectedCharacter, "unexpected character `\(file.text(start..<first))`", start..<position,
+            label: "strings use straight double quotes" + (isPlain ? "" : ", and `\\(value)` for what is put in"),
+            fix: fix)
         emit(.unknown, from: start, flags: flags.union(.reported))
     }
 

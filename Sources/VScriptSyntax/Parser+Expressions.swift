@@ -36,7 +36,9 @@ extension Parser {
         unary()
         var previous: BinaryOperator.Precedence?
         while !isPanicking, !endsLine {
-            guard let found = BinaryOperator(current.kind) ?? wordOperator(minimum: minimum),
+            guard
+                let found = foreignOperator(minimum: minimum) ?? BinaryOperator(current.kind)
+                    ?? wordOperator(minimum: minimum) ?? concatenation(minimum: minimum),
                 found.precedence >= minimum, !isIncrement
             else { break }
             if found.precedence == previous, found.precedence.isNonassociative {
@@ -71,9 +73,9 @@ extension Parser {
                 peek(1).kind != .leftParenthesis || !peek(1).touchesPrevious
             {
                 let gap = SourceSpan(file, current.start..<peek(1).start)
-                report(
+                reportOnce(
                     .wordOperator, "`not` is not an operator", at: span(current), label: "write `!`",
-                    fixes: [Diagnostic.Fix("replace with `!`", [Diagnostic.Edit(gap, "!")])])
+                    fix: Diagnostic.Fix("replace with `!`", [Diagnostic.Edit(gap, "!")]))
                 let mark = mark()
                 advance()
                 return enclosed(mark) { $0.unary() }
@@ -97,6 +99,7 @@ extension Parser {
         while !isPanicking {
             switch current.kind {
             case .dot:
+                if isConcatenation { return }
                 advance()
                 memberName()
                 complete(.member, mark)
@@ -109,6 +112,8 @@ extension Parser {
                 inBrackets { $0.expression() }
                 close(.rightBracket, opening: opening)
                 complete(.index, mark)
+            case .stringStart where current.touchesPrevious && tokens[position - 1].kind == .identifier:
+                prefixedString()
             case _: return
             }
         }

@@ -159,7 +159,13 @@ extension Parser {
         }
         needName("a name after `for`")
         if eat(.comma) { needName("a second name") }
-        if !isPanicking { need(.in, "and what to loop over") }
+        if at(.assign), !isPanicking {
+            fail(
+                .expectedToken, "expected `in` and what to loop over, found `=`",
+                label: "loops run over ranges and collections: `in 1...10`")
+        } else if !isPanicking {
+            need(.in, "and what to loop over")
+        }
         expression()
         block()
         return .forStatement
@@ -217,6 +223,12 @@ extension Parser {
                         ])
                 ])
             advance()
+        } else if !inDeclarationBody, colon.touchesPrevious, peek(2).touchesPrevious, peek(2).kind == .identifier,
+            peek(3).kind == .leftParenthesis, peek(3).touchesPrevious
+        {
+            report(
+                .misplacedProperty, "a member is named after `.`, not after `:`", at: span(colon),
+                label: "write `\(text(name)).\(text(peek(2)))(…)`", fixes: [.replace(span(colon), with: ".")])
         } else if !inDeclarationBody {
             report(
                 .misplacedProperty, "a `name: value` property belongs in a declaration's body",

@@ -21,6 +21,10 @@ struct Parser {
     var inDeclarationBody = false
     /// Whether an interpolation is being read that never ends.
     var isInBrokenInterpolation = false
+    /// Whether `..` has been taken for `+` in the current statement.
+    var hasConcatenated = false
+    /// What has been reported once about the current statement.
+    var habitsReported: Set<SyntaxCode> = []
     var nesting = 0
     /// The first token of the statement being read.
     private var statementStart = 0
@@ -32,6 +36,8 @@ struct Parser {
     /// The lexer has reported a mistake in the statement being read.
     private(set) var isSilenced = false
     private var endsInside: Bool
+    /// Braces that do not stand as they belong together.
+    private var misaligned: (opening: Token, closing: Token)?
     /// The script is nested too deeply, so that nothing more is read.
     private var hasGivenUp = false
 
@@ -177,15 +183,27 @@ struct Parser {
     mutating func need(_ kind: TokenKind, _ context: String = "") -> Bool {
         if eat(kind) { return true }
         let what = "`\(kind.spelling ?? "?")`" + (context.isEmpty ? "" : " \(context)")
-        fail(.expectedToken, "expected \(what), found \(found)")
+        fail(
+            .expectedToken, "expected \(what), found \(found)",
+            label: kind == .leftBrace && context.isEmpty ? "a block is written in braces: `{ … }`" : "")
         return false
     }
 
     /// Reads the counterpart of an opening bracket.
     mutating func close(_ kind: TokenKind, opening: Token) {
-        if eat(kind) { return }
+        if at(kind) {
+            if kind == .rightBrace { compareMargins(opening, current) }
+            return advance()
+        }
         let (open, close) = (text(opening), kind.spelling ?? "")
         if at(.endOfFile) {
+            // Where braces are missing, the first that closes too much to the left tells which.
+            if kind == .rightBrace, let misaligned {
+                return fail(
+                    .unclosedBracket, "this `\(open)` is never closed", at: span(misaligned.opening),
+                    label: "expected `\(close)`",
+                    related: [Diagnostic.Label(span(misaligned.closing), "this stands too far left to close it")])
+            }
             fail(.unclosedBracket, "this `\(open)` is never closed", at: span(opening), label: "expected `\(close)`")
         } else {
             let place = current.startsLine ? afterPrevious : span(current)
@@ -195,6 +213,12 @@ struct Parser {
                 related: [Diagnostic.Label(span(opening), "to close this `\(open)`")],
                 fixes: [Diagnostic.Fix(fix.title, fix.edits, isSafe: false)])
         }
+    }
+
+    /// Remembers the first `}` that begins a line further left than the line of its `{`.
+    private mutating func compareMargins(_ opening: Token, _ closing: Token) {
+        guard misaligned == nil, closing.startsLine else { return }
+        if file.margin(of: closing.start) < file.margin(of: opening.start) { misaligned = (opening, closing) }
     }
 
     mutating func needName(_ what: String) {
@@ -234,6 +258,8 @@ struct Parser {
     /// Prepares for a statement and tells where it begins.
     mutating func beginStatement() {
         statementStart = position
+        hasConcatenated = false
+        habitsReported = []
     }
 
     /// After a mistake: skips to where the next statement most likely begins.

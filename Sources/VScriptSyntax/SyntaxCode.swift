@@ -40,6 +40,7 @@ package enum SyntaxCode: String, CaseIterable, DiagnosticCode {
     case detachedCall = "V0221"
     case missingComma = "V0222"
     case bracesForCollection = "V0223"
+    case foreignForm = "V0224"
 
     package var id: String { rawValue }
 
@@ -165,5 +166,8 @@ package enum SyntaxCode: String, CaseIterable, DiagnosticCode {
         .bracesForCollection: .init(
             "lists and maps are written in brackets; braces hold code",
             failing: "let m = { a: 1 }", fixed: "let m = [ a: 1 ]"),
+        .foreignForm: .init(
+            "`!=` compares, `+` joins texts, `//` begins a comment, strings have no prefix: other languages differ",
+            failing: "let a = 1\nlet b = a ~= 2", fixed: "let a = 1\nlet b = a != 2"),
     ]
 }

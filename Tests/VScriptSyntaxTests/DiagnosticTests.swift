@@ -182,7 +182,7 @@ struct DiagnosticTests {
     func unclosed() throws {
         let report = try #require(tree("fn f() {\n  if a {\n    b\n}\n").diagnostics.first)
         #expect(report.code == "V0204")
-        #expect(report.span?.startPosition.line == 1)
+        #expect(report.span?.startPosition.line == 2)
         let call = try #require(tree("f(a,\n  b\nlet c = 1").diagnostics.first)
         #expect(call.span?.startPosition.line == 2)
         #expect(call.labels.last?.span.text == "(")

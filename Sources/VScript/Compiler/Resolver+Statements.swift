@@ -106,6 +106,11 @@ extension Resolver {
                 fixes: [Diagnostic.Fix("replace with `:`", [Diagnostic.Edit(gap, ":")])])
             return nil
         }
+        if case .name(let name) = syntax.target, find(name.text) == nil, syntax.combining == nil {
+            unknown(name, isAssigned: true)
+            _ = expression(syntax.value)
+            return nil
+        }
         let target = expression(syntax.target)
         if case .name(let name) = syntax.target, case .binding(let binding, _) = find(name.text),
             binding.kind != .variable
@@ -140,6 +145,7 @@ extension Resolver {
     // MARK: - Declarations
 
     private mutating func property(_ syntax: PropertySyntax) -> Node? {
+        if lacksDot(syntax) { return nil }
         let value = expression(syntax.value)
         guard let name = syntax.name, let (kind, slot) = directDeclaration else { return nil }
         guard let property = kind.property(name.text) else {
@@ -154,6 +160,18 @@ extension Resolver {
             diagnostics.append(property.refuse(literal.value, at: value.span))
         }
         return Node(syntax.span, .property(declaration: slot, name: name.text, value))
+    }
+
+    /// Reports a symbol without its dot, as in `boot: long`.
+    private mutating func lacksDot(_ syntax: PropertySyntax) -> Bool {
+        guard case .name(let value) = syntax.value, find(value.text) == nil, let name = syntax.name,
+            let property = directDeclaration?.kind.property(name.text), property.type.accepts(.symbol(value.text)),
+            !property.type.accepts(.nil)
+        else { return false }
+        report(
+            .unknownName, "there is no `\(value.text)` here", at: value.span, label: "write `.\(value.text)`",
+            fixes: [.insert(".", at: value.span)])
+        return true
     }
 
     private mutating func declaration(_ syntax: DeclarationSyntax) -> Node? {

@@ -11,6 +11,8 @@ struct Resolver {
     let prelude: Set<String>
     let modules: Set<String>
     var diagnostics: [Diagnostic] = []
+    /// The names that nothing declares, so far.
+    private var unknownNames: Set<String> = []
     var scope: Scope
     let stack = StackGuard()
     /// While the condition of an `expect` is made: its values are captured.
@@ -171,29 +173,27 @@ struct Resolver {
         }
     }
 
-    private mutating func unknown(_ name: NameSyntax) {
+    /// Reports a name that nothing declares; if nothing is like it, only where it stands first.
+    mutating func unknown(_ name: NameSyntax, isAssigned: Bool = false) {
         if name.text == "event" || name.text == "self" {
             let place = name.text == "event" ? "`on … { }`" : "a declaration"
             return report(.outsideHandler, "`\(name.text)` is there only inside \(place)", at: name.span)
         }
-        if let meant = Self.foreignNames[name.text] {
+        if let meant = ForeignNames.replacements[name.text] {
             return report(
                 .unknownName, "there is no `\(name.text)`", at: name.span, label: "write `\(meant)`",
                 fixes: [.replace(name.span, with: meant)])
         }
         let guess = Suggestion.closest(to: name.text, in: visibleNames)
+        guard unknownNames.insert(name.text).inserted || guess != nil else { return }
         report(
             .unknownName, "there is no `\(name.text)` here", at: name.span,
-            label: guess.map { "did you mean `\($0)`?" } ?? "",
+            label: guess.map { "did you mean `\($0)`?" } ?? ForeignNames.hints[name.text]
+                ?? (isAssigned ? "declare it with `var \(name.text) = …`" : ""),
             notes: modules.contains(name.text) ? ["`import \(name.text)` makes the module known"] : [],
-            fixes: guess.map { [.replace(name.span, with: $0)] } ?? [])
+            fixes: guess.map { [.replace(name.span, with: $0)] } ?? (isAssigned ? [.insert("var ", at: name.span)] : [])
+        )
     }
-
-    /// What other languages call values of this one.
-    private static let foreignNames = [
-        "null": "nil", "None": "nil", "undefined": "nil", "True": "true", "False": "false", "printf": "print",
-        "println": "print", "puts": "print", "echo": "print",
-    ]
 
     private var visibleNames: [String] {
         var names = Array(prelude)

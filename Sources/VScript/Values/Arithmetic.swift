@@ -220,8 +220,17 @@ enum Arithmetic {
     private static func mismatch(_ operation: BinaryOperator, _ left: Value, _ right: Value) -> HostFailure {
         HostFailure(
             .wrongOperand, "`\(operation.rawValue)` does not take \(left.typeName) and \(right.typeName)",
-            notes: operation == .add && (left.isString || right.isString)
-                ? ["to put a value into a text, write `\"… \\(value)\"`"] : [])
+            notes: hint(operation, left, right).map { [$0] } ?? [])
+    }
+
+    private static func hint(_ operation: BinaryOperator, _ left: Value, _ right: Value) -> String? {
+        if operation == .add, left.isString || right.isString {
+            return "to put a value into a text, write `\"… \\(value)\"`"
+        }
+        guard case .int = left, operation == .and || operation == .or else { return nil }
+        let bits = operation == .and ? "&" : "|"
+        return
+            "bits are combined with `\(bits)`, as in `flags \(bits) mask != 0`; `\(operation.rawValue)` joins conditions"
     }
 }
 
