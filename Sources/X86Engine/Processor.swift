@@ -84,6 +84,10 @@ struct ControlState {
     var watchedAddresses: Set<UInt64> = []
     /// The guest time at which the address was last reported, so that going on from a stop does not report it again.
     var reportedTime = UInt64.max
+    /// The physical page at which a device answers this processor in front of RAM; `UInt64.max` if there is none.
+    var devicePage = UInt64.max
+    /// An instruction loaded RF, which then lasts for the next one.
+    var loadedResumeFlag = false
     /// Cached blocks no longer fit what is watched.
     var blocksAreStale = false
     /// The count of guest time at which the machine wants to be asked; `ProcessorState.deadline` may come earlier.

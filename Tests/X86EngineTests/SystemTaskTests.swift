@@ -126,6 +126,29 @@ private struct SecondTask {
         #expect(machine.state.dr6 & 0x8000 != 0)
     }
 
+    /// RF of the new task's EFLAGS suppresses code breakpoints for its first instruction, and only for that.
+    ///
+    /// SDM volume 3 section 17.3.1.1.
+    @Test(arguments: [true, false], ["jmp \(Selectors.free):0", "int 0x40"])
+    func resumeFlagOfTheNewTaskPassesItsFirstInstruction(resumes: Bool, source: String) throws {
+        let machine = try TestMachine()
+        machine.prepare(.protected)
+        SecondTask.place(in: machine, flags: resumes ? 0x1_0002 : 2)
+        machine.setGate(
+            0x40,
+            Descriptor(
+                gate: SystemDescriptorType.taskGate, selector: SecondTask.selector, offset: 0,
+                descriptorPrivilegeLevel: 0))
+        machine.write([0x90, 0x90, 0xF4], at: SecondTask.entry)
+        machine.state.dr0 = SecondTask.entry
+        machine.state.dr1 = SecondTask.entry + 1
+        // Global breakpoints: a task switch clears local ones.
+        machine.state.dr7 = 0x40A
+        #expect(try machine.runToHalt(source) == 1)
+        #expect(machine.stack(0) == SecondTask.entry + (resumes ? 1 : 0))
+        #expect(machine.state.dr6 & 0xF == (resumes ? 2 : 1))
+    }
+
     @Test func taskSwitchChangesTheLevel() throws {
         let machine = try TestMachine()
         machine.prepare(.protected)

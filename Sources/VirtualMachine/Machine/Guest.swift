@@ -67,6 +67,9 @@ public final class Guest {
         symbols = Dictionary(image.symbols.map { ($0.name, $0.address) }, uniquingKeysWith: { first, _ in first })
         platform.processor = processor
         platform.pc.guestMemory = deviceMemory
+        let platform = platform
+        platform.pc.memoryMapChanged = { [unowned platform] in platform.mapMemory() }
+        platform.mapMemory()
         let console = console
         platform.pc.serialOutput = { console.receive($0) }
         platform.pc.debugOutput = { console.receiveDebug($0) }

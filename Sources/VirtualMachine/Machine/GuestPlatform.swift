@@ -16,6 +16,13 @@ package final class GuestPlatform: ProcessorEnvironment {
         pc = try PersonalComputer(configuration)
     }
 
+    /// Tells the processor which physical addresses devices own, after that has changed.
+    func mapMemory() {
+        guard let processor else { return }
+        processor.memory.setAddressLine20(isOpen: pc.isA20Enabled)
+        processor.devicePage = pc.localAPICPage(of: 0)?.rawValue
+    }
+
     // MARK: Bus accesses
 
     package func readPort(_ port: UInt16, width: Int) -> UInt32 {

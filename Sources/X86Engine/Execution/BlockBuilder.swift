@@ -49,7 +49,7 @@ extension Processor {
                 instruction = try fetchInstruction()
                 let crossing = position.linear & ~0xFFF &+ 0x1000
                 let physical = try translateForFetch(wrapLinear(crossing))
-                if let next = memory.pageIndex(physical), offset + Int(instruction.length) > 4096 {
+                if let next = ramPage(physical), offset + Int(instruction.length) > 4096 {
                     second = next
                     secondHost = UInt64(UInt(bitPattern: memory.pointer(toPage: next)))
                 }

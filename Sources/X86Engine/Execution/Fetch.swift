@@ -48,7 +48,7 @@ extension Processor {
         _ linear: UInt64, into bytes: inout (UInt64, UInt64), at position: Int, count: Int
     ) throws(Fault) {
         let physical = try translateForFetch(linear)
-        guard let page = memory.pageIndex(physical) else {
+        guard let page = ramPage(physical) else {
             // Code from a device: read byte by byte as the bus would.
             for offset in 0..<count {
                 let byte = UInt8(truncatingIfNeeded: environment.readDevice(physical &+ UInt64(offset), width: 1))

@@ -148,6 +148,7 @@ extension Processor {
         s.pointee.interruptShadow = 0
         control.pointee.isInMOVSSShadow = shadow & InterruptShadow.movSS != 0
         defer { control.pointee.isInMOVSSShadow = false }
+        control.pointee.loadedResumeFlag = false
         do throws(Fault) {
             if codeBreakpointsEnabled, let fault = codeBreakpointFault() { throw fault }
             var instruction = try fetchInstruction()
@@ -156,7 +157,7 @@ extension Processor {
             if isGuest { try interceptInstruction(instruction) }
             try execute(instruction)
             // RF lasts for one instruction, unless that instruction loaded it (IRET, task switch).
-            if !instruction.loadsResumeFlag && s.pointee.nextRIP != s.pointee.rip {
+            if !control.pointee.loadedResumeFlag && s.pointee.nextRIP != s.pointee.rip {
                 s.pointee.systemFlags &= ~RFLAGS.RF
             }
             s.pointee.rip = s.pointee.nextRIP
@@ -188,7 +189,7 @@ extension Processor {
             return CodePosition(linear: linear, host: host, page: page)
         }
         let physical = try translateForFetch(linear)
-        guard let page = memory.pageIndex(physical) else { return nil }
+        guard let page = ramPage(physical) else { return nil }
         let host = UInt64(UInt(bitPattern: memory.pointer(toPage: page))) &+ physical & 0xFFF
         return CodePosition(linear: linear, host: host, page: page)
     }
@@ -206,7 +207,7 @@ extension Processor {
             }
             // The instruction crosses into a second page, which may be mapped elsewhere by now.
             let second = try translateForFetch(wrapLinear(position.linear & ~0xFFF &+ 0x1000))
-            if let page = memory.pageIndex(second),
+            if let page = ramPage(second),
                 UInt64(UInt(bitPattern: memory.pointer(toPage: page))) == block.pointee.secondHost
             {
                 return block

@@ -102,7 +102,7 @@ extension Processor {
         _ linear: UInt64, _ kind: AccessKind, _ privilege: AccessPrivilege = .current
     ) throws(Fault) -> UInt64 {
         let translation = try translate(linear, kind, privilege)
-        guard let page = memory.pageIndex(translation.physical) else { return translation.physical }
+        guard let page = ramPage(translation.physical) else { return translation.physical }
         let linearPage = linear & ~0xFFF
         // SAFETY: only the number of the host address is kept; it is used again after a tag has matched.
         let host = UInt64(UInt(bitPattern: memory.pointer(toPage: page)))

@@ -55,6 +55,15 @@ extension PhysicalMemory {
         dropAllTranslations()
     }
 
+    /// Opens or closes the A20 gate: closed, bit 20 of every physical address is zero.
+    package func setAddressLine20(isOpen: Bool) {
+        let mask = isOpen ? UInt64.max : ~(1 << 20)
+        guard mask != addressLineMask else { return }
+        addressLineMask = mask
+        dropAllTranslations()
+        for entry in processors { entry.processor.leaveBlockAfterThisInstruction() }
+    }
+
     /// Called when one processor has dropped all its translations; marks can go when it was the only one.
     func translationsDropped(by processor: Processor) {
         if processors.count == 1 { forgetPagingStructures() }

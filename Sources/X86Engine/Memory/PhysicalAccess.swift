@@ -1,9 +1,26 @@
 // Memory by physical address: RAM with its bookkeeping, or the devices behind the environment.
 
 extension Processor {
+    /// The physical page at which a device of this processor alone, its local APIC, answers in front of RAM.
+    package var devicePage: UInt64? {
+        get { control.pointee.devicePage == .max ? nil : control.pointee.devicePage }
+        set {
+            guard newValue != devicePage else { return }
+            control.pointee.devicePage = newValue ?? .max
+            flushTLB()
+            leaveBlockAfterThisInstruction()
+        }
+    }
+
+    /// The RAM page number that this processor reaches at a physical address, or nil where devices or nothing answer.
+    @inline(__always)
+    func ramPage(_ physical: UInt64) -> Int? {
+        physical & ~0xFFF == control.pointee.devicePage ? nil : memory.pageIndex(physical)
+    }
+
     /// Reads 1, 2, 4 or 8 bytes that do not cross a page.
     package func readPhysical(_ physical: UInt64, width: Int) -> UInt64 {
-        guard let page = memory.pageIndex(physical) else {
+        guard let page = ramPage(physical) else {
             return accessDevice { environment.readDevice(physical, width: width) }
         }
         // SAFETY: the caller keeps the access inside the page.
@@ -18,7 +35,7 @@ extension Processor {
 
     /// Writes 1, 2, 4 or 8 bytes that do not cross a page.
     package func writePhysical(_ physical: UInt64, _ value: UInt64, width: Int) {
-        guard let page = memory.pageIndex(physical) else {
+        guard let page = ramPage(physical) else {
             accessDevice { environment.writeDevice(physical, value, width: width) }
             return
         }

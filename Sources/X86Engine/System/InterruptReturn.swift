@@ -104,11 +104,7 @@ extension Processor {
 
     /// Replaces the flags in `mask`; `updateMode()` is left to the caller.
     func replaceFlags(_ value: UInt64, mask: UInt64) {
+        if mask & RFLAGS.RF != 0 { control.pointee.loadedResumeFlag = true }
         state.pointee.rflags = state.pointee.rflags & ~mask | value & mask
     }
-}
-
-extension Instruction {
-    /// Whether the instruction may load RFLAGS.RF, so that it holds for the one after it (VM entry does).
-    var loadsResumeFlag: Bool { operation == .iret || operation == .vmlaunch || operation == .vmresume }
 }

@@ -118,6 +118,7 @@ extension Processor {
         for index in 0..<8 { registers[index] = image.general[index] }
         state.pointee.rflags = image.flags
         if reason == .nested { state.pointee.systemFlags |= RFLAGS.NT }
+        control.pointee.loadedResumeFlag = true
         state.pointee.rip = image.ip
         state.pointee.nextRIP = image.ip
         leaveBlockAfterThisInstruction()

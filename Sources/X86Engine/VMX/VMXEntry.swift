@@ -141,6 +141,7 @@ extension Processor {
         s.pointee.rip = readVMCS(.guestRIP)
         s.pointee.nextRIP = s.pointee.rip
         s.pointee.rflags = readVMCS(.guestRFLAGS)
+        control.pointee.loadedResumeFlag = true
         // The CPL is SS.DPL (section 25.4.1).
         s.pointee.cpl = s.pointee.ss.descriptorPrivilegeLevel
     }

@@ -96,7 +96,7 @@ extension Processor {
     }
 
     private func readPhysicalBytes(_ physical: UInt64, into target: UnsafeMutableRawPointer, count: Int) {
-        if let page = memory.pageIndex(physical) {
+        if let page = ramPage(physical) {
             // SAFETY: the caller's buffer has `count` bytes, and the range lies inside the page.
             target.copyMemory(from: memory.pointer(toPage: page) + Int(physical & 0xFFF), byteCount: count)
             return
@@ -112,7 +112,7 @@ extension Processor {
     }
 
     private func writePhysicalBytes(_ physical: UInt64, from source: UnsafeRawPointer, count: Int) {
-        if let page = memory.pageIndex(physical) {
+        if let page = ramPage(physical) {
             let bytes = UnsafeRawBufferPointer(start: source, count: count)
             return memory.write(page: page, offset: Int(physical & 0xFFF), bytes: bytes)
         }

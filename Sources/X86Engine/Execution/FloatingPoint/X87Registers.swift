@@ -182,7 +182,7 @@ extension Processor {
         var first: UInt8?
         for offset in 0..<UInt64(length) {
             let linear = wrapLinear(base &+ state.pointee.rip &+ offset)
-            guard let physical = try? translateForFetch(linear), memory.pageIndex(physical) != nil else { return nil }
+            guard let physical = try? translateForFetch(linear), ramPage(physical) != nil else { return nil }
             let byte = UInt8(truncatingIfNeeded: readPhysical(physical, width: 1))
             if let first { return UInt16(first & 7) << 8 | UInt16(byte) }
             // No prefix looks like an escape opcode.
