@@ -13,6 +13,8 @@ public final class Session {
     public let stopSignal = StopSignal()
     /// How many `test` declarations have failed so far.
     public private(set) var failedTests = 0
+    /// Which tests run, and who is told about them.
+    package var tests = TestControl()
 
     let limits: Limits
     let maker: any DeclarationMaker

@@ -344,6 +344,8 @@ public struct ScriptEnvironment: Sendable {
     public var arguments: [String]
     /// The terminal that scripts attach a guest's console to, if there may be one.
     public var terminal: (any ConsoleTerminal)?
+    /// Whether `golden` writes its files anew instead of comparing with them.
+    package var updatesGoldenFiles = false
 
     /// An environment with arguments.
     public init(arguments: [String] = [], terminal: (any ConsoleTerminal)? = nil) {

@@ -59,6 +59,7 @@ enum Prelude {
         Builtin("max(values...)", "The greatest of its arguments.") { _, arguments in
             try CollectionMembers.list.get("max", of: List(arguments.rest(0))) ?? .nil
         },
+        Golden.function,
     ]
 
     /// The number a text holds, with an optional sign and a prefix of its radix.

@@ -233,7 +233,7 @@ extension Resolver {
                 .misplacedDeclaration,
                 "a `\(kind.name)` stands in the body of a `\(kind.inside.joined(separator: "` or `"))`",
                 at: syntax.header)
-        } else if kind.inside.isEmpty, let direct, !kind.on.contains(direct.name) {
+        } else if kind.inside.isEmpty, let direct, !direct.isScope, !kind.on.contains(direct.name) {
             report(.misplacedDeclaration, "a `\(kind.name)` does not stand in a `\(direct.name)`", at: syntax.header)
         }
         if let parent = syntax.parent, kind.on.isEmpty {

@@ -19,6 +19,7 @@ extension Evaluator {
             throw Interruption.fault(Fault(property.refuse(value, at: code.span)))
         }
         declaration.properties[name] = (value, code.span)
+        try session.heedProperty(name, of: declaration)
         return .nil
     }
 
@@ -67,13 +68,12 @@ extension Evaluator {
 
     /// Runs a test's statements; a failure is told and does not end the script.
     private func test(_ declaration: Declaration, _ code: DeclarationCode, _ environment: Environment) throws -> Value {
-        do {
-            _ = try statements(code.body, in: environment)
-        } catch Interruption.fault(let fault) where fault.isCatchable {
-            session.testFailed(declaration.label.text, at: code.header, fault.report)
-            return .bool(false)
-        } catch Interruption.returned {}
-        return .bool(true)
+        .bool(
+            try session.runTest(declaration) {
+                do {
+                    _ = try statements(code.body, in: environment)
+                } catch Interruption.returned {}
+            })
     }
 
     // MARK: - Handlers

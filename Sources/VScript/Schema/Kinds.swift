@@ -54,7 +54,7 @@ extension Schema {
                 PropertySchema("timeout", .duration, "the longest it may take"),
                 PropertySchema("skip", .any, "why it is not run"),
                 PropertySchema("requires", .list, "the techniques it needs"),
-            ]),
+            ], isScope: true),
     ])
 
     /// A bare machine.

@@ -111,6 +111,8 @@ package final class KindSchema: Sendable {
     let members: @Sendable () -> [String]
     /// Whether `asm` in the body belongs to the declaration.
     let takesAssembly: Bool
+    /// Whether everything can be declared in the body that can be outside of declarations.
+    let isScope: Bool
     /// Why this version refuses the kind; nil if it does not.
     let refusal: String?
 
@@ -118,7 +120,7 @@ package final class KindSchema: Sendable {
         _ name: String, _ summary: String, label: LabelRule = .optionalName, inside: [String] = [], on: [String] = [],
         properties: [PropertySchema] = [], events: [Signature] = [], missingEvents: Set<String> = [],
         members: @escaping @Sendable () -> [String] = { [] },
-        takesAssembly: Bool = false, refusal: String? = nil
+        takesAssembly: Bool = false, isScope: Bool = false, refusal: String? = nil
     ) {
         self.name = name
         self.summary = summary
@@ -130,6 +132,7 @@ package final class KindSchema: Sendable {
         self.missingEvents = missingEvents
         self.members = members
         self.takesAssembly = takesAssembly
+        self.isScope = isScope
         self.refusal = refusal
     }
 
