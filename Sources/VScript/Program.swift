@@ -7,10 +7,7 @@ public typealias Diagnostic = VScriptSyntax.Diagnostic
 public struct Program: Sendable {
     /// Warnings; a script with errors makes no program.
     public let diagnostics: [Diagnostic]
-    let file: SourceFile
-    let body: Block
-    /// The slots of the top-level names, which importing scripts see.
-    let names: [String: Int]
+    let code: ProgramCode
 
     /// Reads and checks a script.
     ///
@@ -29,17 +26,22 @@ public struct Program: Sendable {
         let result = Resolver.resolve(
             tree.program, schema: .standard, prelude: Set(Prelude.functions.map(\.signature.name)),
             modules: Set(StandardModules.all.map(\.name)))
-        let diagnostics = (tree.diagnostics + result.diagnostics).enumerated().sorted {
+        var reports = tree.diagnostics + result.diagnostics
+        var code: ProgramCode?
+        if reports.allSatisfy({ $0.severity != .error }) {
+            let generated = Generator.generate(result.body, names: result.names, in: file)
+            reports += generated.diagnostics
+            code = generated.code
+        }
+        let diagnostics = reports.enumerated().sorted {
             let (left, right) = ($0.element.span?.start ?? 0, $1.element.span?.start ?? 0)
             return left == right ? $0.offset < $1.offset : left < right
         }.map(\.element)
-        guard diagnostics.allSatisfy({ $0.severity != .error }) else {
+        guard let code, diagnostics.allSatisfy({ $0.severity != .error }) else {
             throw CompilationError(diagnostics: diagnostics)
         }
-        self.file = file
         self.diagnostics = diagnostics
-        body = result.body
-        names = result.names
+        self.code = code
     }
 }
 
@@ -57,6 +59,7 @@ public struct ScriptError: Error {
     /// What a command that ran the script exits with.
     public var exitCode: ExitCode {
         if diagnostic.code == ScriptCode.guestCrashed.id { return .guestCrashed }
+        if diagnostic.code == ScriptCode.interrupted.id { return .interrupted }
         return diagnostic.code.hasPrefix("V09") ? .limit : .failure
     }
 }
@@ -79,23 +82,40 @@ public enum ExitCode: Int32, Sendable {
 
 /// What a script may use up.
 public struct Limits: Sendable {
-    /// Calls and turns of loops; each costs one.
+    /// Calls, turns of loops and calls of handlers cost one each; builtins cost one for 64 bytes or for an element.
     public var fuel: UInt64
-    /// Calls inside each other; a thread's stack may allow fewer.
+    /// Bytes of memory for strings, collections, functions and code.
+    public var heap: Int
+    /// Calls inside each other.
     public var depth: Int
+    /// Instructions of all guests together.
+    public var guestInstructions: UInt64
+    /// Guest time of all runs together.
+    public var guestTime: Duration?
     /// Bytes of memory for all guests together.
     public var guestMemory: UInt64
+    /// How long a run may take, as a safety net: unlike the others it stops scripts at different places.
+    public var wallClock: Duration?
 
     /// Limits for a script of one's own.
     public static let unlimited = Limits()
     /// Limits for a script of a stranger's.
-    public static let untrusted = Limits(fuel: 100_000_000, depth: 200, guestMemory: 1 << 30)
+    public static let untrusted = Limits(
+        fuel: 100_000_000, heap: 64 << 20, depth: 200, guestInstructions: 10_000_000_000, guestTime: .seconds(600),
+        guestMemory: 1 << 30, wallClock: .seconds(30))
 
     /// Limits one by one.
-    public init(fuel: UInt64 = .max, depth: Int = 400, guestMemory: UInt64 = 8 << 30) {
+    public init(
+        fuel: UInt64 = .max, heap: Int = 1 << 30, depth: Int = 1_000, guestInstructions: UInt64 = .max,
+        guestTime: Duration? = nil, guestMemory: UInt64 = 8 << 30, wallClock: Duration? = nil
+    ) {
         self.fuel = fuel
+        self.heap = heap
         self.depth = depth
+        self.guestInstructions = guestInstructions
+        self.guestTime = guestTime
         self.guestMemory = guestMemory
+        self.wallClock = wallClock
     }
 }
 

@@ -19,6 +19,7 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
     case misplacedDeclaration = "V0314"
     case missingProperty = "V0315"
     case repeatedProperty = "V0316"
+    case functionTooLarge = "V0317"
     case notImplemented = "V0320"
 
     case overflow = "V0401"
@@ -47,6 +48,10 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
     case depthLimit = "V0901"
     case fuelLimit = "V0902"
     case guestMemoryLimit = "V0903"
+    case heapLimit = "V0904"
+    case wallClockLimit = "V0905"
+    case interrupted = "V0906"
+    case guestBudgetLimit = "V0907"
 
     package var id: String { rawValue }
 
@@ -105,6 +110,10 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
         .repeatedProperty: .init(
             "a property is given once",
             failing: "guest g { memory: 4 MiB; memory: 8 MiB; boot: .long }", fixed: "fn f() { guest g { memory: 8 MiB; boot: .long } }"),
+        .functionTooLarge: .init(
+            "a function has at most 250 variables and values in use at once",
+            failing: "fn f(x) { x }\nf(" + (0..<260).map(String.init).joined(separator: ", ") + ")",
+            fixed: "fn f(x) { x }\nf([1, 2, 3])"),
         .notImplemented: .init(
             "this version runs guests on the bare processor; what it lacks is refused by name",
             failing: "hypervisor vt { technique: .vmx }", fixed: "fn f() { guest g { memory: 4 MiB; boot: .long } }"),
@@ -186,5 +195,17 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
         .guestMemoryLimit: .init(
             "guests share the memory the session allows them",
             failing: "guest g { memory: 900 GiB; boot: .long }", fixed: "fn f() { guest g { memory: 64 MiB; boot: .long } }"),
+        .heapLimit: .init(
+            "a script's values fit the memory the session allows them",
+            failing: "let items = []\nwhile true { items.append(\"text\") }", fixed: "let items = [\"text\"]"),
+        .wallClockLimit: .init(
+            "a script with a limit on its time ends within it",
+            failing: "while true { }", fixed: "for i in 0..<9 { }"),
+        .interrupted: .init(
+            "a script runs until it is stopped from outside",
+            failing: "while true { }", fixed: "for i in 0..<9 { }"),
+        .guestBudgetLimit: .init(
+            "guests share the instructions and the guest time the session allows them",
+            failing: "a guest that runs on past the limit", fixed: "guest g { memory: 64 MiB }"),
     ]
 }

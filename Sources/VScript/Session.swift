@@ -18,10 +18,9 @@ public final class Session {
 
     let limits: Limits
     let maker: any DeclarationMaker
-    private(set) var prelude: [String: Value] = [:]
-    private var modules: [String: Value] = [:]
+    private var modules: [String: ScriptValue] = [:]
     private var loading: [String] = []
-    private lazy var evaluator = Evaluator(session: self, limits: limits)
+    private(set) lazy var interpreter = Interpreter(session: self, limits: limits)
 
     /// A session with limits.
     public convenience init(limits: Limits = .unlimited) { self.init(limits: limits, maker: GuestMaker()) }
@@ -30,44 +29,42 @@ public final class Session {
     package init(limits: Limits, maker: any DeclarationMaker) {
         self.limits = limits
         self.maker = maker
-        for builtin in Prelude.functions {
-            prelude[builtin.signature.name] = .function(Function(builtin.signature) { try builtin.body((), $0) })
-        }
-    }
-
-    /// Runs a script to its end; what it declares lives as long as the session.
-    public func run(_ program: Program) throws(ScriptError) {
-        do {
-            _ = try execute(program)
-        } catch Interruption.fault(let fault) {
-            throw ScriptError(diagnostic: fault.report)
-        } catch {
-            throw ScriptError(diagnostic: Diagnostic(ScriptCode.moduleFailure, "\(error)"))
-        }
-        if let crash = maker.unnoticedFailure { throw ScriptError(diagnostic: crash) }
     }
 
     deinit { maker.close() }
 
-    /// What the command exits with after a script that ended without an error.
-    public var exitCode: ExitCode { failedTests == 0 ? .success : .failure }
-
-    /// Runs a script's statements and gives the value of the last one and the variables.
-    package func evaluate(_ program: Program) throws -> Value { try execute(program).value }
-
-    private func execute(_ program: Program) throws -> (value: Value, environment: Environment) {
-        let environment = Environment(program.body.slots, in: nil)
-        evaluator.stack = StackGuard()
+    /// Runs a script to its end and gives the value of its last statement; what it declares lives as long as the
+    /// session.
+    @discardableResult
+    public func run(_ program: Program) throws(ScriptError) -> Value {
         do {
-            return (try evaluator.statements(program.body, in: environment), environment)
-        } catch Interruption.returned(let value) {
-            return (value, environment)
+            let value = Value(try interpreter.run(program.code).value, in: interpreter.heap)
+            if let crash = maker.unnoticedFailure { throw ScriptError(diagnostic: crash) }
+            return value
+        } catch {
+            throw Self.scriptError(error)
         }
     }
 
-    // MARK: - For the evaluator
+    private static func scriptError(_ error: any Error) -> ScriptError {
+        switch error {
+        case let error as ScriptError: error
+        case Interruption.fault(let fault): ScriptError(diagnostic: fault.report)
+        case let failure as HostFailure:
+            ScriptError(diagnostic: Diagnostic(failure.code, failure.message, notes: failure.notes))
+        case _: ScriptError(diagnostic: Diagnostic(ScriptCode.moduleFailure, "\(error)"))
+        }
+    }
 
-    package var isInterrupted: Bool { stopSignal.isSet }
+    /// What the command exits with after a script that ended without an error.
+    public var exitCode: ExitCode { failedTests == 0 ? .success : .failure }
+
+    /// Runs a script's statements and gives the value of the last one.
+    package func evaluate(_ program: Program) throws -> ScriptValue {
+        interpreter.heap.value(try interpreter.run(program.code).value)
+    }
+
+    // MARK: - For the interpreter
 
     /// Tells a failed test.
     func testFailed(_ name: String, at span: SourceSpan, _ report: Diagnostic) {
@@ -80,35 +77,34 @@ public final class Session {
     func expectationNotes() -> [String] { maker.notes }
 
     /// A module, loaded when it is first imported.
-    func module(_ reference: ModuleReference, from span: SourceSpan) throws -> Value {
+    func module(_ reference: ModuleReference, from span: SourceSpan) throws -> ScriptValue {
         switch reference {
         case .standard(let name):
             if let module = modules[name] { return module }
             guard let module = StandardModules.all.first(where: { $0.name == name }) else {
-                throw evaluator.fault(.unknownModule, "there is no module `\(name)`", span)
+                throw HostFailure(.unknownModule, "there is no module `\(name)`")
             }
-            let value = Value.object(module.object)
+            let value = ScriptValue.object(module.object)
             modules[name] = value
             return value
         case .path(let path): return try load(HostFile.path(path, besides: span.file.name), from: span)
         }
     }
 
-    private func load(_ path: String, from span: SourceSpan) throws -> Value {
+    private func load(_ path: String, from span: SourceSpan) throws -> ScriptValue {
         if let module = modules[path] { return module }
         if loading.contains(path) {
-            throw evaluator.fault(
-                .moduleFailure, "`\(path)` imports itself", span,
+            throw HostFailure(
+                .moduleFailure, "`\(path)` imports itself",
                 notes: [(loading + [path]).joined(separator: " imports ")])
         }
         loading.append(path)
         defer { loading.removeLast() }
-        let bytes = try evaluator.located(span) {
-            do throws(HostFailure) {
-                return try HostFile.read(path)
-            } catch {
-                throw HostFailure(.moduleFailure, error.message)
-            }
+        let bytes: [UInt8]
+        do throws(HostFailure) {
+            bytes = try HostFile.read(path)
+        } catch {
+            throw HostFailure(.moduleFailure, error.message)
         }
         let program: Program
         do {
@@ -118,23 +114,33 @@ public final class Session {
             report.labels.append(Diagnostic.Label(span, "imported here"))
             throw Interruption.fault(Fault(report))
         }
-        let environment = try execute(program).environment
-        let values = program.names.compactMapValues { environment.slots[$0] }
-        for value in values.values { value.freeze() }
-        let module = Value.object(ModuleObject(path, values))
+        var values: [String: ScriptValue] = [:]
+        for (name, cell) in try interpreter.run(program.code).names where !cell.isUnset {
+            interpreter.heap.freeze(cell)
+            values[name] = interpreter.heap.value(cell)
+        }
+        let module = ScriptValue.object(ModuleObject(path, values))
         modules[path] = module
         return module
     }
 }
 
 extension Session: CallContext {
-    package func call(_ function: Function, _ arguments: [Value]) throws -> Value {
-        let span = SourceSpan(SourceFile("", named: "<host>"), 0..<0)
-        return try evaluator.call(
-            .function(function), arguments.map { PassedArgument(label: nil, value: $0, span: span) }, at: span)
+    package func call(_ function: Function, _ arguments: [ScriptValue]) throws -> ScriptValue {
+        let heap = interpreter.heap
+        let start = heap.temporaries.count
+        defer { heap.temporaries.removeLast(heap.temporaries.count - start) }
+        for argument in [.function(function)] + arguments { heap.temporaries.append(try heap.cell(argument)) }
+        let cells = Array(heap.temporaries[start...])
+        return heap.value(try interpreter.call(cells[0], Array(cells[1...])))
     }
 
+    package func pay(_ amount: Int) throws { try interpreter.pay(amount) }
     package func write(_ text: String) { output(text) }
+    package var isInterrupted: Bool { interpreter.checkStop() != nil }
+    package var interruption: HostFailure {
+        interpreter.checkStop() ?? HostFailure(.interrupted, "the script was interrupted")
+    }
 }
 
 /// A request to stop, which may come from another thread or a signal handler.

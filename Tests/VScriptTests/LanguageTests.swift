@@ -57,7 +57,7 @@ struct LanguageTests {
 
     /// Codes whose page needs a guest, another file or a limit to show the mistake.
     static let unscripted: Set<ScriptCode> = [
-        .guestMemoryLimit, .fuelLimit, .frozen,
+        .guestMemoryLimit, .fuelLimit, .frozen, .heapLimit, .wallClockLimit, .interrupted, .guestBudgetLimit,
     ]
 
     @Test("each code's page shows a script that fails with it, and the script mended", arguments: ScriptCode.allCases)

@@ -2,7 +2,7 @@ import Testing
 import VScript
 
 /// The value of a script's last statement.
-func value(_ source: String, limits: Limits = .unlimited) throws -> Value {
+func value(_ source: String, limits: Limits = .unlimited) throws -> ScriptValue {
     try Session(limits: limits).evaluate(try Program(source, named: "test.vscript"))
 }
 

@@ -10,6 +10,10 @@ package struct HostFailure: Error {
     package var argument: Int?
     /// The operator that would not have failed.
     var operatorFix: String?
+    /// Where the mistake is, if not where the script calls.
+    var span: SourceSpan?
+    /// What is said about the place.
+    var label = ""
 
     package init(
         _ code: ScriptCode, _ message: String, notes: [String] = [], argument: Int? = nil, operatorFix: String? = nil
@@ -35,6 +39,8 @@ package struct Signature: Sendable {
     let parameters: [Parameter]
     /// The signature as it was written.
     package let text: String
+    /// Whether every parameter has to be passed, each with one argument.
+    let isPlain: Bool
 
     package init(_ text: String) {
         self.text = text
@@ -46,98 +52,104 @@ package struct Signature: Sendable {
             if text.hasSuffix("?") { return Parameter(name: String(text.dropLast()), kind: .optional) }
             return Parameter(name: text, kind: .required)
         }
+        isPlain = parameters.allSatisfy { $0.kind == .required }
     }
 
     init(name: String, parameters: [Parameter]) {
         self.name = name
         self.parameters = parameters
         text = "\(name)(\(parameters.map(\.name).joined(separator: ", ")))"
+        isPlain = parameters.allSatisfy { $0.kind == .required }
     }
 }
 
-/// A value passed to a call, with its label and place.
-struct PassedArgument {
-    let label: String?
-    let value: Value
-    let span: SourceSpan
+extension Signature {
+    /// What a call passes for a parameter.
+    enum Passed {
+        case nothing
+        /// The argument of that position.
+        case argument(Int)
+        /// All that are left, for a rest parameter.
+        case rest([Int])
+    }
+
+    /// Sorts the arguments of a call, whose labels are empty if none has one, to the parameters; a mistake names the
+    /// function and the parameter.
+    func sort(_ count: Int, labels: [String?]) throws(HostFailure) -> [Passed] {
+        var passed = [Passed](repeating: .nothing, count: parameters.count)
+        func isPassed(_ index: Int) -> Bool { if case .nothing = passed[index] { false } else { true } }
+        var next = 0
+        for argument in 0..<count {
+            if let label = labels.indices.contains(argument) ? labels[argument] : nil {
+                guard let position = parameters.firstIndex(where: { $0.name == label && $0.kind != .rest }) else {
+                    let names = parameters.filter { $0.kind != .rest }.map(\.name)
+                    let guess = Suggestion.closest(to: label, in: names).map { "did you mean `\($0)`?" }
+                    throw HostFailure(
+                        .wrongArguments, "`\(name)` has no parameter `\(label)`", notes: [guess ?? "it is `\(text)`"],
+                        argument: argument)
+                }
+                guard !isPassed(position) else {
+                    throw HostFailure(.wrongArguments, "`\(label)` is passed twice", argument: argument)
+                }
+                passed[position] = .argument(argument)
+                continue
+            }
+            while next < passed.count, isPassed(next), parameters[next].kind != .rest { next += 1 }
+            guard next < passed.count else {
+                let count = parameters.count
+                throw HostFailure(
+                    .wrongArguments,
+                    "`\(name)` takes \(count == 0 ? "no arguments" : count == 1 ? "one argument" : "\(count) arguments")",
+                    notes: ["it is `\(text)`"], argument: argument)
+            }
+            if parameters[next].kind == .rest {
+                if case .rest(let others) = passed[next] {
+                    passed[next] = .rest(others + [argument])
+                } else {
+                    passed[next] = .rest([argument])
+                }
+            } else {
+                passed[next] = .argument(argument)
+                next += 1
+            }
+        }
+        for (index, parameter) in parameters.enumerated() where parameter.kind == .required && !isPassed(index) {
+            throw HostFailure(.wrongArguments, "`\(name)` needs `\(parameter.name)`", notes: ["it is `\(text)`"])
+        }
+        return passed
+    }
 }
 
 /// The arguments of a call, sorted to the parameters of a signature.
 package struct Arguments {
     let signature: Signature
     /// One value for each parameter; nil if it was left out, a list for a rest parameter.
-    package let values: [Value?]
+    package let values: [ScriptValue?]
     /// Carries out calls of functions that are passed in.
     package let context: any CallContext
     /// Where the call stands.
     package let span: SourceSpan
 
-    /// Sorts arguments to parameters; a mistake names the function and the parameter.
-    static func sort(_ passed: [PassedArgument], to signature: Signature) throws(HostFailure) -> [Value?] {
-        var values = [Value?](repeating: nil, count: signature.parameters.count)
-        var next = 0
-        for (index, argument) in passed.enumerated() {
-            if let label = argument.label {
-                guard let position = signature.parameters.firstIndex(where: { $0.name == label && $0.kind != .rest })
-                else {
-                    let names = signature.parameters.filter { $0.kind != .rest }.map(\.name)
-                    let guess = Suggestion.closest(to: label, in: names).map { "did you mean `\($0)`?" }
-                    throw HostFailure(
-                        .wrongArguments, "`\(signature.name)` has no parameter `\(label)`",
-                        notes: [guess ?? "it is `\(signature.text)`"], argument: index)
-                }
-                guard values[position] == nil else {
-                    throw HostFailure(.wrongArguments, "`\(label)` is passed twice", argument: index)
-                }
-                values[position] = argument.value
-                continue
-            }
-            while next < values.count, values[next] != nil, signature.parameters[next].kind != .rest { next += 1 }
-            guard next < values.count else {
-                let count = signature.parameters.count
-                throw HostFailure(
-                    .wrongArguments,
-                    "`\(signature.name)` takes \(count == 0 ? "no arguments" : count == 1 ? "one argument" : "\(count) arguments")",
-                    notes: ["it is `\(signature.text)`"], argument: index)
-            }
-            if signature.parameters[next].kind == .rest {
-                if case .list(let list) = values[next] {
-                    list.items.append(argument.value)
-                } else {
-                    values[next] = .items([argument.value])
-                }
-            } else {
-                values[next] = argument.value
-                next += 1
-            }
-        }
-        for (parameter, value) in zip(signature.parameters, values) where value == nil && parameter.kind == .required {
-            throw HostFailure(
-                .wrongArguments, "`\(signature.name)` needs `\(parameter.name)`", notes: ["it is `\(signature.text)`"])
-        }
-        return values
-    }
-
     // MARK: - Typed access
 
     /// The value of a parameter, nil if it was left out or is nil.
-    package func value(_ index: Int) -> Value? {
+    package func value(_ index: Int) -> ScriptValue? {
         guard let value = values[index], !value.isNil else { return nil }
         return value
     }
 
     /// The values of a rest parameter.
-    package func rest(_ index: Int) -> [Value] {
+    package func rest(_ index: Int) -> [ScriptValue] {
         if case .list(let list) = values[index] { list.items } else { [] }
     }
 
-    private func failure(_ index: Int, _ expected: String, _ found: Value) -> HostFailure {
+    private func failure(_ index: Int, _ expected: String, _ found: ScriptValue) -> HostFailure {
         HostFailure(
             .wrongType, "`\(signature.parameters[index].name)` must be \(expected), not \(found.typeName)",
             argument: index)
     }
 
-    private func required(_ index: Int, _ expected: String) throws(HostFailure) -> Value {
+    private func required(_ index: Int, _ expected: String) throws(HostFailure) -> ScriptValue {
         guard let value = values[index] else { throw failure(index, expected, .nil) }
         return value
     }
@@ -150,6 +162,12 @@ package struct Arguments {
 
     package func optionalString(_ index: Int) throws(HostFailure) -> String? {
         value(index) == nil ? nil : try string(index)
+    }
+
+    package func optionalBool(_ index: Int) throws(HostFailure) -> Bool? {
+        guard let value = value(index) else { return nil }
+        guard case .bool(let flag) = value else { throw failure(index, "`true` or `false`", value) }
+        return flag
     }
 
     /// An int inside a range, which the message tells.
@@ -212,45 +230,87 @@ package struct Arguments {
 /// What host functions can ask of the session that calls them.
 package protocol CallContext: AnyObject {
     /// Calls a script's function.
-    func call(_ function: Function, _ arguments: [Value]) throws -> Value
+    func call(_ function: Function, _ arguments: [ScriptValue]) throws -> ScriptValue
+    /// Pays fuel for work that is about to be done: one for each element, or for 64 bytes.
+    func pay(_ amount: Int) throws
     /// Writes to the script's standard output.
     func write(_ text: String)
-    /// Whether somebody asked the script to stop.
+    /// Whether somebody asked the script to stop, or it has run for too long.
     var isInterrupted: Bool { get }
+    /// Why the script has to stop, if `isInterrupted`.
+    var interruption: HostFailure { get }
     /// The directory that relative paths of the script begin at, and its arguments.
     var environment: ScriptEnvironment { get }
 }
 
+/// A call of a builtin that works on cells: the receiver and one cell for each parameter, unset if it was left out.
+///
+/// The cells lie in registers and are rooted; what the builtin makes it keeps in `heap.temporaries` until it has
+/// stored it, if it allocates again meanwhile.
+struct CellCall {
+    let interpreter: Interpreter
+    let base: UnsafeMutablePointer<Cell>
+
+    var heap: Heap { interpreter.heap }
+    var receiver: Cell { base[0] }
+    subscript(index: Int) -> Cell { base[index + 1] }
+}
+
 /// A function of the host, declared beside its signature and its help text.
+///
+/// Most are written over `ScriptValue`; those that scripts call millions of times are written over cells.
 package struct Builtin<Receiver>: Sendable {
+    enum Body: Sendable {
+        case values(@Sendable (Receiver, Arguments) throws -> ScriptValue)
+        case cells(@Sendable (CellCall) throws -> Cell)
+    }
+
     package let signature: Signature
     package let summary: String
-    let body: @Sendable (Receiver, Arguments) throws -> Value
+    let body: Body
 
     package init(
-        _ signature: String, _ summary: String, body: @escaping @Sendable (Receiver, Arguments) throws -> Value
+        _ signature: String, _ summary: String, body: @escaping @Sendable (Receiver, Arguments) throws -> ScriptValue
     ) {
         self.signature = Signature(signature)
         self.summary = summary
-        self.body = body
+        self.body = .values(body)
+    }
+
+    init(_ signature: String, _ summary: String, cells: @escaping @Sendable (CellCall) throws -> Cell) {
+        self.signature = Signature(signature)
+        self.summary = summary
+        body = .cells(cells)
     }
 }
 
 /// A property of the host, declared beside its help text.
 package struct Property<Receiver>: Sendable {
+    enum Body: Sendable {
+        case values(@Sendable (Receiver) throws -> ScriptValue)
+        case cells(@Sendable (Interpreter, Cell) throws -> Cell)
+    }
+
     package let name: String
     package let summary: String
-    let get: @Sendable (Receiver) throws -> Value
-    let set: (@Sendable (Receiver, Value) throws -> Void)?
+    let get: Body
+    let set: (@Sendable (Receiver, ScriptValue) throws -> Void)?
 
     package init(
-        _ name: String, _ summary: String, set: (@Sendable (Receiver, Value) throws -> Void)? = nil,
-        get: @escaping @Sendable (Receiver) throws -> Value
+        _ name: String, _ summary: String, set: (@Sendable (Receiver, ScriptValue) throws -> Void)? = nil,
+        get: @escaping @Sendable (Receiver) throws -> ScriptValue
     ) {
         self.name = name
         self.summary = summary
-        self.get = get
+        self.get = .values(get)
         self.set = set
+    }
+
+    init(_ name: String, _ summary: String, cells: @escaping @Sendable (Interpreter, Cell) throws -> Cell) {
+        self.name = name
+        self.summary = summary
+        get = .cells(cells)
+        set = nil
     }
 }
 
@@ -267,14 +327,17 @@ package struct MemberTable<Receiver>: Sendable {
     package var names: [String] { (Array(properties.keys) + Array(methods.keys)).sorted() }
 
     /// A property's value, or a method bound to its receiver; nil if there is no such member.
-    package func get(_ name: String, of receiver: Receiver) throws -> Value? {
-        if let property = properties[name] { return try property.get(receiver) }
-        guard let method = methods[name] else { return nil }
-        return .function(Function(method.signature) { try method.body(receiver, $0) })
+    package func get(_ name: String, of receiver: Receiver) throws -> ScriptValue? {
+        if let property = properties[name] {
+            guard case .values(let get) = property.get else { return nil }
+            return try get(receiver)
+        }
+        guard let method = methods[name], case .values(let body) = method.body else { return nil }
+        return .function(Function(method.signature) { try body(receiver, $0) })
     }
 
     /// Sets a property; false if there is none that can be set.
-    package func set(_ name: String, to value: Value, of receiver: Receiver) throws -> Bool {
+    package func set(_ name: String, to value: ScriptValue, of receiver: Receiver) throws -> Bool {
         guard let set = properties[name]?.set else { return false }
         try set(receiver, value)
         return true
@@ -290,20 +353,20 @@ package protocol HostObject: AnyObject {
     /// The names of its members, for suggestions.
     var memberNames: [String] { get }
     /// A member; nil if there is none of the name.
-    func member(_ name: String) throws -> Value?
+    func member(_ name: String) throws -> ScriptValue?
     /// Sets a member; false if there is none that can be set.
-    func setMember(_ name: String, to value: Value) throws -> Bool
+    func setMember(_ name: String, to value: ScriptValue) throws -> Bool
     /// `object[key]`; nil if the object has no elements.
-    func element(_ key: Value) throws -> Value?
+    func element(_ key: ScriptValue) throws -> ScriptValue?
     /// `object[key] = value`; false if elements cannot be set.
-    func setElement(_ key: Value, to value: Value) throws -> Bool
+    func setElement(_ key: ScriptValue, to value: ScriptValue) throws -> Bool
 }
 
 extension HostObject {
     package var text: String { "<\(typeName.split(separator: " ", maxSplits: 1).last ?? "")>" }
-    package func setMember(_ name: String, to value: Value) throws -> Bool { false }
-    package func element(_ key: Value) throws -> Value? { nil }
-    package func setElement(_ key: Value, to value: Value) throws -> Bool { false }
+    package func setMember(_ name: String, to value: ScriptValue) throws -> Bool { false }
+    package func element(_ key: ScriptValue) throws -> ScriptValue? { nil }
+    package func setElement(_ key: ScriptValue, to value: ScriptValue) throws -> Bool { false }
 
     /// Whether two references are to the same object.
     package func isSame(as other: any HostObject) -> Bool { ObjectIdentifier(self) == ObjectIdentifier(other) }
@@ -316,8 +379,8 @@ package protocol TabledObject: HostObject {
 
 extension TabledObject {
     package var memberNames: [String] { Self.members.names }
-    package func member(_ name: String) throws -> Value? { try Self.members.get(name, of: self) }
-    package func setMember(_ name: String, to value: Value) throws -> Bool {
+    package func member(_ name: String) throws -> ScriptValue? { try Self.members.get(name, of: self) }
+    package func setMember(_ name: String, to value: ScriptValue) throws -> Bool {
         try Self.members.set(name, to: value, of: self)
     }
 }
@@ -325,9 +388,9 @@ extension TabledObject {
 /// A named set of values that a script imports.
 package final class ModuleObject: HostObject {
     let name: String
-    private let values: [String: Value]
+    private let values: [String: ScriptValue]
 
-    package init(_ name: String, _ values: [String: Value]) {
+    package init(_ name: String, _ values: [String: ScriptValue]) {
         self.name = name
         self.values = values
     }
@@ -335,7 +398,7 @@ package final class ModuleObject: HostObject {
     package var typeName: String { "a module" }
     package var text: String { "<module \(name)>" }
     package var memberNames: [String] { values.keys.filter { !$0.hasPrefix("_") }.sorted() }
-    package func member(_ name: String) -> Value? { name.hasPrefix("_") ? nil : values[name] }
+    package func member(_ name: String) -> ScriptValue? { name.hasPrefix("_") ? nil : values[name] }
 }
 
 /// What a script finds around it.

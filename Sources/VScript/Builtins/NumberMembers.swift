@@ -8,7 +8,7 @@ enum NumberMembers {
             Property("unsigned", "The 64-bit pattern as an unsigned int.") {
                 .int(Int128(UInt64(truncatingIfNeeded: $0)))
             },
-            Property("abs", "The magnitude.") { try Arithmetic.checked($0 < 0 ? -$0 : $0, "\($0).abs") },
+            Property("abs", "The magnitude.", cells: { try Arithmetic.checked(abs($1.wide), "\($1.wide).abs") }),
             Property("hex", "The 64-bit pattern in hexadecimal, with its prefix.") {
                 .string("0x" + String(UInt64(truncatingIfNeeded: $0), radix: 16))
             },
@@ -52,9 +52,10 @@ enum NumberMembers {
     static let float = MemberTable<Double>(
         properties: [
             Property("abs", "The magnitude.") { .float($0.magnitude) },
-            Property("rounded", "The nearest whole number, halves away from 0.") { try whole($0.rounded()) },
-            Property("floor", "The next lower whole number.") { try whole($0.rounded(.down)) },
-            Property("ceil", "The next higher whole number.") { try whole($0.rounded(.up)) },
+            Property(
+                "rounded", "The nearest whole number, halves away from 0.", cells: { try whole($1.double.rounded()) }),
+            Property("floor", "The next lower whole number.", cells: { try whole($1.double.rounded(.down)) }),
+            Property("ceil", "The next higher whole number.", cells: { try whole($1.double.rounded(.up)) }),
             Property("isNaN", "Whether it is not a number.") { .bool($0.isNaN) },
         ])
 
@@ -67,7 +68,7 @@ enum NumberMembers {
         ])
 
     /// A float without a fraction as an int.
-    static func whole(_ value: Double) throws(HostFailure) -> Value {
+    static func whole(_ value: Double) throws(HostFailure) -> Cell {
         guard let number = Int128(exactly: value) else { throw HostFailure(.overflow, "\(value) does not fit an int") }
         return try Arithmetic.checked(number, "\(value)")
     }

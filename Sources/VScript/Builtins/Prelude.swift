@@ -2,6 +2,11 @@ import VScriptSyntax
 
 /// The functions that every script has.
 enum Prelude {
+    /// The functions over cells, in order.
+    static let members = functions.map { $0.member { _, _ in () } }
+    /// The position of each function.
+    static let index = Dictionary(uniqueKeysWithValues: functions.enumerated().map { ($1.signature.name, $0) })
+
     static let functions: [Builtin<Void>] = [
         Builtin("print(values...)", "Writes values, with spaces between them, and ends the line.") { _, arguments in
             arguments.context.write(arguments.rest(0).map(\.text).joined(separator: " ") + "\n")
@@ -11,16 +16,18 @@ enum Prelude {
             arguments.context.write(try (arguments.values[0] ?? .nil).json().text + "\n")
             return .nil
         },
-        Builtin("int(value)", "A number as an int: a float cut to its whole part, or a text's number.") {
-            _, arguments in
-            switch arguments.value(0) {
-            case .int(let number): return .int(number)
-            case .float(let number): return try NumberMembers.whole(number.rounded(.towardZero))
-            case .string(let text): return try integer(text)
-            case .bool(let value): return .int(value ? 1 : 0)
-            case _: throw arguments.wrongType(0, "a number or a string")
-            }
-        },
+        Builtin(
+            "int(value)", "A number as an int: a float cut to its whole part, or a text's number.",
+            cells: { call in
+                let value = call[0]
+                switch value.kind {
+                case .int, .unsigned: return value
+                case .float: return try NumberMembers.whole(value.double.rounded(.towardZero))
+                case .string: return try integer(value.string.text)
+                case .bool: return .int(value.bool ? 1 : 0)
+                case _: throw call.wrongType(0, "value", "a number or a string")
+                }
+            }),
         Builtin("float(value)", "A number as a float.") { _, arguments in
             switch arguments.value(0) {
             case .int(let number): return .float(Double(number))
@@ -33,7 +40,12 @@ enum Prelude {
             case _: throw arguments.wrongType(0, "a number or a string")
             }
         },
-        Builtin("string(value)", "A value as a text.") { _, arguments in .string((arguments.values[0] ?? .nil).text) },
+        Builtin(
+            "string(value)", "A value as a text.",
+            cells: { call in
+                call[0].isString
+                    ? call[0] : try call.interpreter.text(UnsafeBufferPointer(start: call.base + 1, count: 1))
+            }),
         Builtin("symbol(name)", "The symbol of a name.") { _, arguments in
             let name = try arguments.string(0)
             guard name.isIdentifier else { throw HostFailure(.conversion, "`\(name)` is not a name", argument: 0) }
@@ -53,17 +65,17 @@ enum Prelude {
             let name = (arguments.values[0] ?? .nil).typeName
             return .string(name.split(separator: " ", maxSplits: 1).last.map(String.init) ?? name)
         },
-        Builtin("min(values...)", "The least of its arguments.") { _, arguments in
-            try CollectionMembers.list.get("min", of: List(arguments.rest(0))) ?? .nil
-        },
-        Builtin("max(values...)", "The greatest of its arguments.") { _, arguments in
-            try CollectionMembers.list.get("max", of: List(arguments.rest(0))) ?? .nil
-        },
+        Builtin(
+            "min(values...)", "The least of its arguments.",
+            cells: { try CollectionMembers.extreme($0.interpreter, $0[0], .less) }),
+        Builtin(
+            "max(values...)", "The greatest of its arguments.",
+            cells: { try CollectionMembers.extreme($0.interpreter, $0[0], .greater) }),
         Golden.function,
     ]
 
     /// The number a text holds, with an optional sign and a prefix of its radix.
-    private static func integer(_ source: String) throws(HostFailure) -> Value {
+    private static func integer(_ source: String) throws(HostFailure) -> Cell {
         var digits = Substring(source.trimmed.filter { $0 != "_" })
         let isNegative = digits.first == "-"
         if isNegative || digits.first == "+" { digits.removeFirst() }

@@ -91,7 +91,7 @@ enum StringMembers {
             Builtin("findAll(text)", "All occurrences that do not overlap.") { regex, arguments in
                 let scalars = Array(try arguments.string(0).unicodeScalars)
                 let values = scalars.map(\.value)
-                var found: [Value] = []
+                var found: [ScriptValue] = []
                 var start = 0
                 while start <= values.count, let range = regex.firstMatch(in: values, from: start)?.first ?? nil {
                     found.append(.string(String(String.UnicodeScalarView(scalars[range]))))
@@ -105,7 +105,9 @@ enum StringMembers {
         regex.firstMatch(in: text.unicodeScalars.map(\.value))
     }
 
-    private static func number(_ bytes: [UInt8], _ arguments: Arguments, _ width: Int) throws(HostFailure) -> Value {
+    private static func number(
+        _ bytes: [UInt8], _ arguments: Arguments, _ width: Int
+    ) throws(HostFailure) -> ScriptValue {
         guard bytes.count >= width else { throw HostFailure(.outOfRange, "there are only \(bytes.count) bytes") }
         let offset = Int(try arguments.integer(0, in: 0...Int128(bytes.count - width)))
         return .int((0..<width).reduce(0) { $0 | Int128(bytes[offset + $1]) << ($1 * 8) })

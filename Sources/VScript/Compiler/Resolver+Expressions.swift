@@ -21,8 +21,7 @@ extension Resolver {
         case .list(let list): return Node(list.span, .list(list.items.map { expression($0) }))
         case .map(let map): return self.map(map)
         case .function(let function):
-            let code = self.function(
-                name: "", parameters: function.parameters, body: function.body, span: function.span)
+            let code = self.function(nil, parameters: function.parameters, body: function.body)
             return Node(function.span, .function(code))
         case .conditional(let conditional): return self.conditional(conditional)
         case .match(let match): return self.match(match)
@@ -86,20 +85,21 @@ extension Resolver {
     }
 
     private mutating func register(_ syntax: RegisterSyntax) -> Node {
-        guard let slot = eventSlot else {
+        guard let event else {
             report(
                 .outsideHandler, "`\(syntax.span.text)` is there only inside `on … { }`", at: syntax.span,
                 notes: ["elsewhere a register belongs to a processor: `guest.cpu.\(syntax.name)`"])
             return Node(syntax.span, .literal(.nil))
         }
-        return Node(syntax.span, .register(event: slot, name: syntax.name))
+        refer(to: event)
+        return Node(syntax.span, .register(event: event, name: syntax.name))
     }
 
     private mutating func map(_ syntax: MapSyntax) -> Node {
         let entries = syntax.entries.map { entry -> (key: Node, value: Node) in
             let key =
                 switch entry.key {
-                case .word(let name): Node(name.span, .literal(.string(name.text)))
+                case .word(let name): Node(name.span, .literal(.name(name.text)))
                 case .expression(let key): expression(key)
                 }
             return (key, expression(entry.value))
@@ -110,50 +110,54 @@ extension Resolver {
     // MARK: - Functions and handlers
 
     mutating func function(
-        name: String, parameters: [ParameterSyntax], body: BlockSyntax, span: SourceSpan
-    ) -> FunctionCode {
-        let inner = Scope(.function, in: scope)
+        _ binding: Binding?, parameters: [ParameterSyntax], body: BlockSyntax
+    ) -> FunctionNode {
+        let inner = Scope(.function(binding), in: scope)
         for parameter in parameters {
             guard let name = parameter.name else { continue }
             if inner.declare(name.text, .parameter, at: name.span, isReady: true) == nil {
                 report(.redeclaredName, "two parameters are called `\(name.text)`", at: name.span)
-                _ = inner.reserve()
+                inner.reserve(at: name.span)
             }
         }
+        let bindings = inner.bindings
         let (outer, wasCapturing) = (scope, isCapturing)
         (scope, isCapturing) = (inner, false)
-        // Defaults are evaluated in the function's own environment, so that they see earlier parameters.
+        // Defaults are evaluated in the function's own scope, so that they see earlier parameters.
         let defaults = parameters.map { parameter in parameter.defaultValue.map { expression($0) } }
         let code = statements(body.statements)
         (scope, isCapturing) = (outer, wasCapturing)
-        return FunctionCode(
-            name: name, parameters: parameters.compactMap { $0.name?.text }, defaults: defaults, body: code, span: span)
+        return FunctionNode(
+            name: binding?.name ?? "", binding: binding, parameters: bindings, defaults: defaults, body: code)
     }
 
     private mutating func handler(_ syntax: HandlerSyntax) -> Node {
         let filter = uncaptured(syntax.event)
         let direct = directDeclaration
+        if let direct { refer(to: direct.own) }
         var guardCondition: Node?
         let inner = Scope(.handler, in: scope)
-        inner.declare("event", .predefined, at: syntax.event.span, isReady: true)
+        let event =
+            inner.declare("event", .predefined, at: syntax.event.span, isReady: true)
+            ?? Binding(name: "event", kind: .predefined, span: syntax.event.span, isReady: true)
         let (outer, wasCapturing) = (scope, isCapturing)
         (scope, isCapturing) = (inner, false)
         guardCondition = syntax.guard.map { expression($0) }
         let body = statements(syntax.body.statements)
         (scope, isCapturing) = (outer, wasCapturing)
-        let code = HandlerCode(
-            filter: filter, guardCondition: guardCondition, body: body, declaration: direct?.slot, span: syntax.span)
+        let code = HandlerNode(
+            filter: filter, guardCondition: guardCondition, event: event, body: body, declaration: direct?.own)
         return Node(syntax.span, .handler(code))
     }
 
     private mutating func assembly(_ syntax: AssemblySyntax) -> Node {
-        let segments = syntax.segments.map { segment -> AssemblyCode.Segment in
+        let segments = syntax.segments.map { segment -> AssemblyNode.Segment in
             switch segment {
             case .text(let span): .text(span)
             case .splice(let splice): .splice(uncaptured(splice.value))
             }
         }
-        return Node(syntax.span, .assembly(AssemblyCode(arguments: arguments(syntax.arguments), segments: segments)))
+        return Node(syntax.span, .assembly(AssemblyNode(arguments: arguments(syntax.arguments), segments: segments)))
     }
 
     // MARK: - Control
@@ -193,14 +197,11 @@ extension Resolver {
 
     private mutating func tryCatch(_ syntax: TrySyntax) -> Node {
         let body = block(syntax.body)
+        var error: Binding?
         let handler = block(syntax.handler) { scope in
-            if let name = syntax.name {
-                scope.declare(name.text, .constant, at: name.span, isReady: true)
-            } else {
-                _ = scope.reserve()
-            }
+            error = syntax.name.flatMap { scope.declare($0.text, .constant, at: $0.span, isReady: true) }
         }
-        return Node(syntax.span, .tryCatch(body, handler: handler))
+        return Node(syntax.span, .tryCatch(body, error: error, handler: handler))
     }
 
     // MARK: - Operators and calls

@@ -24,11 +24,12 @@ extension Resolver {
         case .declaration(let syntax): return declaration(syntax)
         case .assignment(let syntax): return assignment(syntax)
         case .expression(let syntax):
-            if case .assembly(let assembly) = syntax, let (kind, slot) = directDeclaration {
+            if case .assembly(let assembly) = syntax, let (kind, own) = directDeclaration {
                 if !kind.takesAssembly {
                     report(.misplacedDeclaration, "\(kind.article) holds no code", at: assembly.span.before)
                 }
-                return Node(syntax.span, .contents(declaration: slot, expression(syntax)))
+                refer(to: own)
+                return Node(syntax.span, .contents(declaration: own, expression(syntax)))
             }
             return expression(syntax)
         }
@@ -38,13 +39,13 @@ extension Resolver {
         let value = expression(syntax.value)
         guard let name = syntax.name, let binding = scope.names[name.text] else { return nil }
         binding.isReady = true
-        return Node(syntax.span, .define(binding.slot, value))
+        return Node(syntax.span, .define(binding, value))
     }
 
     mutating func functionStatement(_ syntax: FunctionStatementSyntax) -> [Node] {
         guard let name = syntax.name, let binding = scope.names[name.text] else { return [] }
-        let code = function(name: name.text, parameters: syntax.parameters, body: syntax.body, span: syntax.span)
-        return [Node(syntax.span, .define(binding.slot, Node(syntax.span, .function(code))))]
+        let code = function(binding, parameters: syntax.parameters, body: syntax.body)
+        return [Node(syntax.span, .define(binding, Node(syntax.span, .function(code))))]
     }
 
     private mutating func checkLoop(_ word: String, _ span: SourceSpan) {
@@ -60,15 +61,20 @@ extension Resolver {
 
     private mutating func forLoop(_ syntax: ForSyntax) -> Node {
         let sequence = expression(syntax.sequence)
+        var variables: [Binding] = []
         let body = block(syntax.body, isLoop: true) { scope in
-            for name in syntax.variables { scope.declare(name.text, .loop, at: name.span, isReady: true) }
+            for name in syntax.variables {
+                if let variable = scope.declare(name.text, .loop, at: name.span, isReady: true) {
+                    variables.append(variable)
+                }
+            }
         }
         if syntax.variables.count == 2, syntax.variables[0].text == syntax.variables[1].text {
             report(
                 .redeclaredName, "both variables are called `\(syntax.variables[0].text)`", at: syntax.variables[1].span
             )
         }
-        return Node(syntax.span, .forLoop(variables: syntax.variables.count, sequence, body))
+        return Node(syntax.span, .forLoop(variables, sequence, body))
     }
 
     private mutating func importModule(_ syntax: ImportSyntax) -> Node? {
@@ -79,7 +85,7 @@ extension Resolver {
                 report(.unknownModule, "the path of an import is a plain text", at: path.span)
                 return nil
             }
-            return Node(syntax.span, .importModule(binding.slot, .path(text)))
+            return Node(syntax.span, .importModule(binding, .path(text)))
         }
         let module = syntax.module.map(\.text).joined(separator: ".")
         if !modules.contains(module), let first = syntax.module.first {
@@ -90,7 +96,7 @@ extension Resolver {
                 notes: ["modules are \(modules.sorted().joined(separator: ", "))"],
                 fixes: guess.map { [.replace(first.span, with: $0)] } ?? [])
         }
-        return Node(syntax.span, .importModule(binding.slot, .standard(module)))
+        return Node(syntax.span, .importModule(binding, .standard(module)))
     }
 
     // MARK: - Assignment
@@ -112,7 +118,10 @@ extension Resolver {
             return nil
         }
         let target = expression(syntax.target)
-        if case .name(let name) = syntax.target, case .binding(let binding, _) = find(name.text),
+        if case .name(let name) = syntax.target, case .binding(let binding) = find(name.text) {
+            binding.isAssigned = true
+        }
+        if case .name(let name) = syntax.target, case .binding(let binding) = find(name.text),
             binding.kind != .variable
         {
             let fixes = binding.kind == .constant ? declareVariable(binding) : []
@@ -129,11 +138,11 @@ extension Resolver {
         if case .member = find(name) { true } else { false }
     }
 
-    private static func description(of kind: Scope.Binding.Kind) -> String {
+    private static func description(of kind: Binding.Kind) -> String {
         kind == .constant ? "declared with `let`" : kind.rawValue
     }
 
-    private func declareVariable(_ binding: Scope.Binding) -> [Diagnostic.Fix] {
+    private func declareVariable(_ binding: Binding) -> [Diagnostic.Fix] {
         let file = binding.span.file
         let keyword = binding.span.start - 4
         guard keyword >= 0, file.text(keyword..<binding.span.start) == "let " else { return [] }
@@ -147,9 +156,10 @@ extension Resolver {
     private mutating func property(_ syntax: PropertySyntax) -> Node? {
         if lacksDot(syntax) { return nil }
         let value = expression(syntax.value)
-        guard let name = syntax.name, let (kind, slot) = directDeclaration else { return nil }
+        guard let name = syntax.name, let (kind, own) = directDeclaration else { return nil }
+        refer(to: own)
         guard let property = kind.property(name.text) else {
-            return Node(syntax.span, .property(declaration: slot, name: name.text, value))
+            return Node(syntax.span, .property(declaration: own, name: name.text, value))
         }
         if let refusal = property.refusal, kind.refusal == nil {
             report(
@@ -159,7 +169,7 @@ extension Resolver {
         if case .literal(let literal) = value.code, !property.type.accepts(literal.value) {
             diagnostics.append(property.refuse(literal.value, at: value.span))
         }
-        return Node(syntax.span, .property(declaration: slot, name: name.text, value))
+        return Node(syntax.span, .property(declaration: own, name: name.text, value))
     }
 
     /// Reports a symbol without its dot, as in `boot: long`.
@@ -185,28 +195,25 @@ extension Resolver {
         if kind.refusal != nil { refuse(kind, syntax) }
         let parent = syntax.parent.map { expression($0) }
         let label = self.label(kind, syntax)
-        let (body, labels) = declarationBody(kind, syntax)
-        if case .name(let name, _) = label { scope.names[name]?.isReady = true }
+        if let direct { refer(to: direct.own) }
+        let inner = Scope(.declaration(kind), in: scope)
+        let own =
+            inner.declare("self", .predefined, at: syntax.header, isReady: true)
+            ?? Binding(name: "self", kind: .predefined, span: syntax.header, isReady: true)
+        // It is the declaration while the body runs and the object afterwards.
+        own.isAssigned = true
+        let (outer, wasCapturing) = (scope, isCapturing)
+        (scope, isCapturing) = (inner, false)
+        if let body = syntax.body { checkProperties(kind, syntax, body) }
+        let body = statements(syntax.body?.statements ?? [])
+        (scope, isCapturing) = (outer, wasCapturing)
+        if case .name(_, let binding) = label { binding.isReady = true }
         return Node(
             syntax.span,
             .declaration(
-                DeclarationCode(
-                    kind: kind, label: label, parent: parent, enclosing: direct?.slot, body: body, labels: labels,
-                    header: syntax.header)))
-    }
-
-    private mutating func declarationBody(
-        _ kind: KindSchema, _ syntax: DeclarationSyntax
-    ) -> (Block, labels: [(name: String, slot: Int)]) {
-        guard let body = syntax.body else { return (Block(slots: 1, statements: []), []) }
-        checkProperties(kind, syntax, body)
-        var inner: Scope?
-        let code = block(body, kind: .declaration(kind)) { scope in
-            scope.declare("self", .predefined, at: syntax.header, isReady: true)
-            inner = scope
-        }
-        let labels = inner?.names.filter { $0.value.kind == .label } ?? [:]
-        return (code, labels.map { ($0.key, $0.value.slot) })
+                DeclarationNode(
+                    kind: kind, label: label, parent: parent, enclosing: direct?.own, own: own, body: body,
+                    labels: inner.bindings.filter { $0.kind == .label }, header: syntax.header)))
     }
 
     private mutating func unknownKind(_ name: NameSyntax, _ syntax: DeclarationSyntax) {
@@ -241,11 +248,11 @@ extension Resolver {
         }
     }
 
-    private mutating func label(_ kind: KindSchema, _ syntax: DeclarationSyntax) -> DeclarationCode.Label {
+    private mutating func label(_ kind: KindSchema, _ syntax: DeclarationSyntax) -> DeclarationNode.Label {
         switch (kind.label, syntax.label) {
         case (.optionalName, nil): return .none
         case (.optionalName, .name(let name)):
-            return scope.names[name.text].map { .name(name.text, slot: $0.slot) } ?? .none
+            return scope.names[name.text].map { .name(name.text, $0) } ?? .none
         case (.number(let range), .number(let number)):
             let node = expression(.number(number))
             if case .literal(.int(let value)) = node.code, range.contains(value) { return .value(node) }
@@ -319,7 +326,7 @@ extension Resolver {
 
 extension PropertySchema {
     /// The report about a value that the property does not take.
-    func refuse(_ value: Value, at span: SourceSpan) -> Diagnostic {
+    func refuse(_ value: ScriptValue, at span: SourceSpan) -> Diagnostic {
         let guess = type.suggestion(for: value)
         var found = value.typeName
         switch value {
@@ -332,7 +339,7 @@ extension PropertySchema {
             fixes: guess.map { [.replace(span, with: ".\($0)")] } ?? [])
     }
 
-    private func missingUnit(of value: Value) -> String? {
+    private func missingUnit(of value: ScriptValue) -> String? {
         guard case .int(let number) = value, case .duration = type else { return nil }
         return "write `\(number) s`, `\(number) ms` or another unit"
     }

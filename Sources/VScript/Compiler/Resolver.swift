@@ -1,7 +1,7 @@
 import VScriptSyntax
 
-/// Binds every name of a script before anything runs, checks declarations against the schema, and makes the
-/// code that the evaluator walks.
+/// Binds every name of a script before anything runs and checks declarations against the schema; `Generator` makes
+/// bytecode of the result.
 ///
 /// A name is sought in the lexical scopes, then among the members of the enclosing declarations (innermost
 /// first), then among imports, then in the prelude. There are no implicit globals.
@@ -18,10 +18,10 @@ struct Resolver {
     /// While the condition of an `expect` is made: its values are captured.
     var isCapturing = false
 
-    /// The code of a script and the slots of its top-level names.
+    /// The tree of a script, and its top-level names.
     struct Result {
         let body: Block
-        let names: [String: Int]
+        let names: [Binding]
         let diagnostics: [Diagnostic]
     }
 
@@ -29,7 +29,7 @@ struct Resolver {
     {
         var resolver = Resolver(schema: schema, prelude: prelude, modules: modules, scope: Scope(.block, in: nil))
         let body = resolver.statements(program.statements)
-        let names = resolver.scope.names.filter { $0.value.kind != .module }.mapValues(\.slot)
+        let names = resolver.scope.bindings.filter { $0.kind != .module }
         return Result(body: body, names: names, diagnostics: resolver.diagnostics)
     }
 
@@ -84,7 +84,7 @@ struct Resolver {
             }
         }
         // Functions exist from the start of their block, so that they can call each other.
-        return Block(slots: scope.slots, statements: functions + others)
+        return Block(bindings: scope.bindings, statements: functions + others)
     }
 
     private mutating func hoist(_ statement: StatementSyntax) {
@@ -102,7 +102,7 @@ struct Resolver {
         }
     }
 
-    private mutating func declare(_ name: NameSyntax?, _ kind: Scope.Binding.Kind, isReady: Bool) {
+    private mutating func declare(_ name: NameSyntax?, _ kind: Binding.Kind, isReady: Bool) {
         guard let name else { return }
         if name.text == "event" || name.text == "self" {
             return report(.redeclaredName, "`\(name.text)` is predefined", at: name.span)
@@ -120,33 +120,53 @@ struct Resolver {
 
     /// A name that was found.
     enum Found {
-        case binding(Scope.Binding, Slot)
-        case member(Slot)
+        case binding(Binding)
+        /// A member of the declaration whose object is in the variable.
+        case member(Binding)
         case builtin
     }
 
     func find(_ name: String) -> Found? {
         var imported: Found?
         var member: Found?
-        var hops = 0
         var current: Scope? = scope
         while let scope = current {
             if let binding = scope.names[name] {
-                let found = Found.binding(binding, Slot(hops: hops, index: binding.slot))
-                if binding.kind != .module { return found }
-                imported = imported ?? found
+                if binding.kind != .module { return .binding(binding) }
+                imported = imported ?? .binding(binding)
             }
-            if member == nil, case .declaration(let kind) = scope.kind, kind.memberNames.contains(name) {
-                member = .member(Slot(hops: hops, index: 0))
+            if member == nil, case .declaration(let kind) = scope.kind, kind.memberNames.contains(name),
+                let own = scope.names["self"]
+            {
+                member = .member(own)
             }
-            if scope.hasEnvironment { hops += 1 }
             current = scope.parent
         }
         return member ?? imported ?? (prelude.contains(name) ? .builtin : nil)
     }
 
+    /// Notes that the current scope refers to a variable.
+    func refer(to binding: Binding) {
+        binding.isUsed = true
+        var outermost: Scope?
+        var current: Scope? = scope
+        while let scope = current, scope.names[binding.name] !== binding {
+            if scope.isCallBoundary { outermost = scope }
+            current = scope.parent
+        }
+        guard let outermost else { return }
+        if case .function(let own?) = outermost.kind {
+            // A function reaches itself without a variable.
+            if own === binding { return }
+            // It exists from the start of its block, before the block's variables have values.
+            if outermost.parent?.names[binding.name] === binding { binding.isCapturedEarly = true }
+        }
+        binding.isCaptured = true
+        if !binding.isReady { binding.isCapturedEarly = true }
+    }
+
     /// Whether a binding's value may be used here without its code having been passed.
-    private func isDeferred(_ binding: Scope.Binding) -> Bool {
+    private func isDeferred(_ binding: Binding) -> Bool {
         var current: Scope? = scope
         while let scope = current {
             if scope.names.values.contains(where: { $0 === binding }) { return false }
@@ -158,14 +178,17 @@ struct Resolver {
 
     mutating func name(_ name: NameSyntax) -> Node {
         switch find(name.text) {
-        case .binding(let binding, let slot):
+        case .binding(let binding):
             if !binding.isReady, !isDeferred(binding) {
                 report(
                     .usedBeforeDeclaration, "`\(name.text)` is used before it has a value", at: name.span,
                     related: [Diagnostic.Label(binding.span, "declared here")])
             }
-            return Node(name.span, .variable(slot, name: name.text))
-        case .member(let slot): return Node(name.span, .ownMember(slot, name: name.text))
+            refer(to: binding)
+            return Node(name.span, .variable(binding))
+        case .member(let own):
+            refer(to: own)
+            return Node(name.span, .ownMember(own, name: name.text))
         case .builtin: return Node(name.span, .builtin(name.text))
         case nil:
             unknown(name)
@@ -206,16 +229,16 @@ struct Resolver {
         return names.sorted()
     }
 
-    /// The declaration in whose body the current statements stand directly, and where its object is.
-    var directDeclaration: (kind: KindSchema, slot: Slot)? {
-        guard case .declaration(let kind) = scope.kind else { return nil }
-        return (kind, Slot(hops: 0, index: 0))
+    /// The declaration in whose body the current statements stand directly, and what holds its object.
+    var directDeclaration: (kind: KindSchema, own: Binding)? {
+        guard case .declaration(let kind) = scope.kind, let own = scope.names["self"] else { return nil }
+        return (kind, own)
     }
 
-    /// Where the event of the enclosing handler is.
-    var eventSlot: Slot? {
-        guard case .binding(let binding, let slot) = find("event"), binding.kind == .predefined else { return nil }
-        return slot
+    /// The event of the enclosing handler.
+    var event: Binding? {
+        guard case .binding(let binding) = find("event"), binding.kind == .predefined else { return nil }
+        return binding
     }
 }
 

@@ -10,8 +10,10 @@ final class ConsoleObject: HostObject {
 
     var typeName: String { "a console" }
     var memberNames: [String] { Self.table.names }
-    func member(_ name: String) throws -> Value? { try Self.table.get(name, of: self) }
-    func setMember(_ name: String, to value: Value) throws -> Bool { try Self.table.set(name, to: value, of: self) }
+    func member(_ name: String) throws -> ScriptValue? { try Self.table.get(name, of: self) }
+    func setMember(_ name: String, to value: ScriptValue) throws -> Bool {
+        try Self.table.set(name, to: value, of: self)
+    }
 
     private static let table = MemberTable<ConsoleObject>(
         properties: [
@@ -45,7 +47,7 @@ final class ConsoleObject: HostObject {
             },
             Builtin("echo(isOn?)", "Whether what the guest writes is written to the script's output too.") {
                 console, arguments in
-                let isOn = arguments.value(0).map { $0.isEqual(to: .bool(true)) } ?? true
+                let isOn = try arguments.optionalBool(0) ?? true
                 let context = arguments.context
                 var pending: [UInt8] = []
                 console.console.onOutput =

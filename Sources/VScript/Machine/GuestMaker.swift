@@ -6,7 +6,7 @@ final class GuestMaker: DeclarationMaker {
     private var guests: [GuestObject] = []
     private var memory: UInt64 = 0
 
-    func make(_ declaration: Declaration, in session: Session) throws -> Value {
+    func make(_ declaration: Declaration, in session: Session) throws -> ScriptValue {
         guard declaration.kind.name == "guest" else {
             throw HostFailure(
                 .notImplemented, "`\(declaration.kind.name)` is not implemented",

@@ -25,7 +25,7 @@ final class GuestObject: TabledObject, EventSource {
     var text: String { "<guest \(name)>" }
     var memberNames: [String] { Self.members.names + Schema.guest.events.map(\.name) }
 
-    func member(_ name: String) throws -> Value? {
+    func member(_ name: String) throws -> ScriptValue? {
         if let found = try Self.members.get(name, of: self) { return found }
         return Schema.guest.events.first { $0.name == name }.map { .function(EventPattern.maker($0, of: self)) }
     }
@@ -44,7 +44,7 @@ final class GuestObject: TabledObject, EventSource {
             handlerError = nil
             throw error
         }
-        if context.isInterrupted { throw HostFailure(.fuelLimit, "the script was interrupted") }
+        if context.isInterrupted { throw context.interruption }
         return result
     }
 
@@ -99,11 +99,9 @@ final class GuestObject: TabledObject, EventSource {
             Property("instructions", "How many instructions it has executed.") { .integer($0.guest.instructions) },
             Property("digest", "A fingerprint of everything the guest can see.") { .integer($0.guest.digest) },
             Property("symbols", "Names of addresses.") { guest in
-                let map = Map()
-                for (name, address) in guest.guest.symbols.sorted(by: { $0.value < $1.value }) {
-                    map.set(.string(name), .integer(address))
-                }
-                return .map(map)
+                .named(
+                    guest.guest.symbols.sorted { ($0.value, $0.key) < ($1.value, $1.key) }
+                        .map { ($0.key, .integer($0.value)) })
             },
             Property("resets", "How often the guest has reset the machine.") { .integer($0.guest.resets) },
         ],
@@ -157,7 +155,7 @@ final class GuestObject: TabledObject, EventSource {
     }
 
     /// What `run(until:)` is given: an event, or the function that makes one.
-    private func filter(_ value: Value?, _ arguments: Arguments) throws -> VirtualMachine.EventFilter? {
+    private func filter(_ value: ScriptValue?, _ arguments: Arguments) throws -> VirtualMachine.EventFilter? {
         guard var value else { return nil }
         if case .function(let function) = value { value = try arguments.context.call(function, []) }
         guard case .object(let object) = value, let pattern = object as? EventPattern else {
@@ -202,7 +200,7 @@ enum EventFilters {
         }
     }
 
-    private static func level(_ value: Value?) throws(HostFailure) -> Level? {
+    private static func level(_ value: ScriptValue?) throws(HostFailure) -> Level? {
         switch value {
         case nil, .nil: return nil
         case .int(let ring):
@@ -218,7 +216,7 @@ enum EventFilters {
 
     /// The numbers that an argument lets through.
     private static func numbers(
-        _ value: Value?, vector: Bool = false, of guest: GuestObject? = nil
+        _ value: ScriptValue?, vector: Bool = false, of guest: GuestObject? = nil
     ) throws(HostFailure) -> ClosedRange<UInt64>? {
         switch value {
         case nil, .nil: return nil
@@ -251,10 +249,10 @@ enum EventFilters {
     }
 }
 
-extension Value {
+extension ScriptValue {
     /// A duration of guest time.
-    static func time(_ nanoseconds: UInt64) -> Value { .duration(Int64(clamping: nanoseconds)) }
+    static func time(_ nanoseconds: UInt64) -> ScriptValue { .duration(Int64(clamping: nanoseconds)) }
 
     /// A privilege level: a ring's number or `.root`.
-    static func level(_ level: Level) -> Value { level == .root ? .symbol("root") : .integer(level.rawValue) }
+    static func level(_ level: Level) -> ScriptValue { level == .root ? .symbol("root") : .integer(level.rawValue) }
 }

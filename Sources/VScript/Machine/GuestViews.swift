@@ -18,13 +18,13 @@ final class CPUObject: HostObject {
 
     func isSame(as other: any HostObject) -> Bool { (other as? CPUObject)?.owner === owner }
 
-    func member(_ name: String) throws -> Value? {
+    func member(_ name: String) throws -> ScriptValue? {
         if let found = try Self.table.get(name, of: self) { return found }
         if let flag = view.flag(name) { return .bool(flag) }
         return view[name].map { .integer($0) }
     }
 
-    func setMember(_ name: String, to value: Value) throws -> Bool {
+    func setMember(_ name: String, to value: ScriptValue) throws -> Bool {
         switch value {
         case .bool(let flag): return view.setFlag(name, flag)
         case .int(let number): return view.set(name, UInt64(truncatingIfNeeded: number))
@@ -62,11 +62,11 @@ final class CPUObject: HostObject {
             }
         ])
 
-    private func instructions(_ count: Int, from start: UInt64) -> [Value] {
+    private func instructions(_ count: Int, from start: UInt64) -> [ScriptValue] {
         let mode = CodeMode(bits: view.mode == "64-bit" ? 64 : ["protected 32"].contains(view.mode) ? 32 : 16)
         let formatter = InstructionFormatter(mode: mode)
         var address = start
-        var result: [Value] = []
+        var result: [ScriptValue] = []
         for _ in 0..<count {
             let bytes = bytes(at: address, upTo: 15)
             guard !bytes.isEmpty,
@@ -115,9 +115,9 @@ final class MemoryObject: HostObject {
     var typeName: String { "memory" }
     var memberNames: [String] { Self.table.names }
 
-    func member(_ name: String) throws -> Value? { try Self.table.get(name, of: self) }
+    func member(_ name: String) throws -> ScriptValue? { try Self.table.get(name, of: self) }
 
-    func element(_ key: Value) throws -> Value? {
+    func element(_ key: ScriptValue) throws -> ScriptValue? {
         switch key {
         case .int(let number): .integer(try read(try address(number), 1)[0])
         case .range(let range): .bytes(try read(try address(range.lowerBound), try Self.count(range)))
@@ -125,7 +125,7 @@ final class MemoryObject: HostObject {
         }
     }
 
-    func setElement(_ key: Value, to value: Value) throws -> Bool {
+    func setElement(_ key: ScriptValue, to value: ScriptValue) throws -> Bool {
         let bytes: [UInt8]
         switch value {
         case .bytes(let value): bytes = value
@@ -187,7 +187,7 @@ final class MemoryObject: HostObject {
                 + (count > 1 ? " for \(count) bytes" : ""))
     }
 
-    private func number(_ arguments: Arguments, _ width: Int) throws(HostFailure) -> Value {
+    private func number(_ arguments: Arguments, _ width: Int) throws(HostFailure) -> ScriptValue {
         let bytes = try read(try address(try arguments.integer(0)), width)
         return .int(bytes.enumerated().reduce(0) { $0 | Int128($1.element) << ($1.offset * 8) })
     }

@@ -26,7 +26,7 @@ final class StopObject: HostObject {
     var text: String { summary }
     var memberNames: [String] { Self.table.names }
 
-    func member(_ name: String) throws -> Value? {
+    func member(_ name: String) throws -> ScriptValue? {
         if ["reason", "detail", "faults", "event", "exitStatus"].contains(name) { isNoticed = true }
         return try Self.table.get(name, of: self)
     }
@@ -68,11 +68,15 @@ final class StopObject: HostObject {
             Property("digest", "A fingerprint of everything the guest can see, as it is now.") {
                 .integer($0.guest.guest.digest)
             },
-            Property("faults", "The faults that led to a triple fault.") { .items($0.stop.faults.map(Value.string)) },
+            Property("faults", "The faults that led to a triple fault.") {
+                .items($0.stop.faults.map(ScriptValue.string))
+            },
             Property("exitStatus", "What was written to the debug-exit port, or nil.") {
                 $0.stop.exitStatus.map { .integer($0) } ?? .nil
             },
-            Property("text", "What a wait on the console has found, or nil.") { $0.match.map(Value.string) ?? .nil },
+            Property("text", "What a wait on the console has found, or nil.") {
+                $0.match.map(ScriptValue.string) ?? .nil
+            },
         ])
 }
 
@@ -93,10 +97,10 @@ final class EventObject: HostObject {
     var typeName: String { "an event" }
     var text: String { "<\(event.kind.rawValue)\(event.cause.isEmpty ? "" : " \(event.cause)")>" }
     var memberNames: [String] { Self.table.names }
-    func member(_ name: String) throws -> Value? { try Self.table.get(name, of: self) }
+    func member(_ name: String) throws -> ScriptValue? { try Self.table.get(name, of: self) }
 
     /// A decision, which only a handler can make while it runs.
-    private func decide(_ verdict: Verdict) throws -> Value {
+    private func decide(_ verdict: Verdict) throws -> ScriptValue {
         guard handler != nil, guest.isRunning else {
             throw HostFailure(.outsideHandler, "an event is answered only in its handler")
         }
@@ -104,7 +108,7 @@ final class EventObject: HostObject {
         return .nil
     }
 
-    private static func point(_ point: Transition.Point) -> Value {
+    private static func point(_ point: Transition.Point) -> ScriptValue {
         .named([
             "level": .level(point.level), "cs": .integer(point.cs), "rip": .integer(point.rip),
             "ss": .integer(point.ss),
@@ -113,11 +117,11 @@ final class EventObject: HostObject {
     }
 
     /// A transition as a map.
-    static func map(of transition: Transition) -> Value {
+    static func map(of transition: Transition) -> ScriptValue {
         .named([
             "number": .integer(transition.sequence), "from": .level(transition.before.level),
             "to": .level(transition.after.level), "cause": .string(transition.cause),
-            "gate": transition.gate.map(Value.string) ?? .nil, "time": .time(transition.time),
+            "gate": transition.gate.map(ScriptValue.string) ?? .nil, "time": .time(transition.time),
             "instructions": .integer(transition.instructions), "before": point(transition.before),
             "after": point(transition.after), "switchedStack": .bool(transition.switchedStack),
             "vector": transition.vector.map { .integer($0) } ?? .nil,
@@ -149,7 +153,7 @@ final class EventObject: HostObject {
             Property("size", "Of an access in bytes, or nil.") { $0.event.size.map { .integer($0) } ?? .nil },
             Property("isRead", "Whether a port or MSR is read.") { .bool($0.event.isRead) },
             Property("gate", "The gate that was used: kind, DPL and index, or nil.") {
-                $0.event.transition?.gate.map(Value.string) ?? .nil
+                $0.event.transition?.gate.map(ScriptValue.string) ?? .nil
             },
             Property("switchedStack", "Whether the stack came from a TSS.") {
                 .bool($0.event.transition?.switchedStack ?? false)
@@ -211,8 +215,10 @@ final class TransitionsObject: HostObject {
 
     var typeName: String { "transitions" }
     var memberNames: [String] { Self.table.names }
-    func member(_ name: String) throws -> Value? { try Self.table.get(name, of: self) }
-    func setMember(_ name: String, to value: Value) throws -> Bool { try Self.table.set(name, to: value, of: self) }
+    func member(_ name: String) throws -> ScriptValue? { try Self.table.get(name, of: self) }
+    func setMember(_ name: String, to value: ScriptValue) throws -> Bool {
+        try Self.table.set(name, to: value, of: self)
+    }
 
     private static func level(_ arguments: Arguments, _ index: Int) throws(HostFailure) -> Level? {
         switch arguments.value(index) {

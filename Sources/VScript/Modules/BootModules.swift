@@ -67,7 +67,7 @@ extension StandardModules {
         (try arguments.string(0), try arguments.optionalString(1), try arguments.optionalString(2) ?? "")
     }
 
-    private static func image(_ name: String, _ make: () throws(GuestError) -> BootSource) throws -> Value {
+    private static func image(_ name: String, _ make: () throws(GuestError) -> BootSource) throws -> ScriptValue {
         do throws(GuestError) {
             return .object(BootObject(try make(), name: name))
         } catch {

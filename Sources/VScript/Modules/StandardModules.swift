@@ -8,7 +8,7 @@ enum StandardModules {
         /// The module as scripts hold it.
         var object: ModuleObject {
             let values = functions.map { builtin in
-                (builtin.signature.name, Value.function(Function(builtin.signature) { try builtin.body((), $0) }))
+                (builtin.signature.name, ScriptValue.function(builtin.function))
             }
             return ModuleObject(name, Dictionary(values) { $1 })
         }
@@ -49,18 +49,19 @@ enum StandardModules {
 
     private static func csv(_ arguments: Arguments) throws(HostFailure) -> String {
         let rows = try arguments.list(1)
-        var columns: [Value] = []
+        var columns: [String] = []
+        var fields: [[String: ScriptValue]] = []
         for row in rows.items {
             guard case .map(let map) = row else { throw arguments.wrongType(1, "a list of maps") }
-            for (key, _) in map.pairs where !columns.contains(where: { $0.isEqual(to: key) }) { columns.append(key) }
+            fields.append(Dictionary(map.pairs.map { ($0.key.text, $0.value) }) { $1 })
+            for (key, _) in map.pairs where !columns.contains(key.text) { columns.append(key.text) }
         }
-        func field(_ value: Value) -> String {
-            let text = value.text
+        func field(_ text: String) -> String {
             let isPlain = !text.contains { $0 == "," || $0 == "\"" || $0.isNewline }
             return isPlain ? text : "\"\(text.replacing("\"", with: "\"\""))\""
         }
         var lines = [columns.map(field)]
-        for case .map(let map) in rows.items { lines.append(columns.map { map.get($0).map(field) ?? "" }) }
+        for row in fields { lines.append(columns.map { field(row[$0]?.text ?? "") }) }
         return lines.map { $0.joined(separator: ",") + "\r\n" }.joined()
     }
 
@@ -82,7 +83,7 @@ enum StandardModules {
                 .bool(arguments.context.environment.arguments.contains("--\(try arguments.string(0))"))
             },
             Builtin("all()", "All arguments after `--`.") { _, arguments in
-                .items(arguments.context.environment.arguments.map(Value.string))
+                .items(arguments.context.environment.arguments.map(ScriptValue.string))
             },
         ])
 
@@ -97,7 +98,7 @@ enum StandardModules {
         return given[position + 1]
     }
 
-    private static func fallback(_ arguments: Arguments) throws(HostFailure) -> Value {
+    private static func fallback(_ arguments: Arguments) throws(HostFailure) -> ScriptValue {
         if let value = arguments.values[1] { return value }
         throw HostFailure(
             .wrongArguments, "the script needs `--\(try arguments.string(0))`",

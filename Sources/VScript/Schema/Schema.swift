@@ -37,7 +37,7 @@ package enum PropertyType: Sendable {
     private static func choices(_ names: [String]) -> String { names.map { "`.\($0)`" }.joined(separator: ", ") }
 
     /// Whether a value is one the property takes.
-    func accepts(_ value: Value) -> Bool {
+    func accepts(_ value: ScriptValue) -> Bool {
         switch (self, value) {
         case (.integer(let range), .int(let value)): range.contains(value)
         case (.size, .int(let value)), (.frequency, .int(let value)): value >= 0
@@ -54,7 +54,7 @@ package enum PropertyType: Sendable {
     }
 
     /// The symbol that was probably meant.
-    func suggestion(for value: Value) -> String? {
+    func suggestion(for value: ScriptValue) -> String? {
         guard case .symbol(let name) = value else { return nil }
         switch self {
         case .symbol(let names), .symbolOrObject(let names, _): return Suggestion.closest(to: name, in: names)
@@ -135,6 +135,9 @@ package final class KindSchema: Sendable {
         self.isScope = isScope
         self.refusal = refusal
     }
+
+    /// Whether the body is run and judged on its own.
+    var isTest: Bool { name == "test" }
 
     /// The kind with its article.
     package var article: String { "a \(name)" }

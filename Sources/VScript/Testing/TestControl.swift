@@ -31,7 +31,7 @@ package struct TestControl {
 }
 
 /// Ends a test that says that it is not to be run.
-private struct TestSkipped: Error {
+private struct TestSkipped: PassingError {
     let reason: String
 }
 

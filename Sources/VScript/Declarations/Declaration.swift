@@ -4,19 +4,21 @@ import VScriptSyntax
 package final class Declaration: HostObject {
     package let kind: KindSchema
     /// The name, number or text it is called by.
-    package let label: Value
+    package let label: ScriptValue
     /// What it is declared on.
-    package let parent: Value?
+    package let parent: ScriptValue?
     /// The line that introduces it.
     package let header: SourceSpan
-    package internal(set) var properties: [String: (value: Value, span: SourceSpan)] = [:]
+    package internal(set) var properties: [String: (value: ScriptValue, span: SourceSpan)] = [:]
     package internal(set) var code: [Assembly] = []
     package internal(set) var children: [Declaration] = []
     package internal(set) var handlers: [Handler] = []
     /// The labels of the `asm` blocks in the body.
     package internal(set) var labels: [CodeLabel] = []
+    /// Whether it is a part of the declaration it stands in.
+    var isNested = false
 
-    init(kind: KindSchema, label: Value, parent: Value?, header: SourceSpan) {
+    init(kind: KindSchema, label: ScriptValue, parent: ScriptValue?, header: SourceSpan) {
         self.kind = kind
         self.label = label
         self.parent = parent
@@ -28,7 +30,7 @@ package final class Declaration: HostObject {
     package var memberNames: [String] { kind.memberNames }
 
     /// A property that has been given, or an event.
-    package func member(_ name: String) throws -> Value? {
+    package func member(_ name: String) throws -> ScriptValue? {
         if let property = properties[name] { return property.value }
         if let event = kind.events.first(where: { $0.name == name }) {
             return .function(EventPattern.maker(event, of: nil))
@@ -53,7 +55,7 @@ package final class Declaration: HostObject {
         if case .object(let object) = properties[name]?.value { object } else { nil }
     }
 
-    package func list(_ name: String) -> [Value]? {
+    package func list(_ name: String) -> [ScriptValue]? {
         if case .list(let list) = properties[name]?.value { list.items } else { nil }
     }
 
@@ -66,18 +68,18 @@ package final class EventPattern: TabledObject {
     /// The event with its parameters.
     package let event: Signature
     /// One value for each parameter; nil where anything fits.
-    package let arguments: [Value?]
+    package let arguments: [ScriptValue?]
     /// The object whose event it is; nil in the body of the declaration that makes it.
     package let source: (any EventSource)?
 
-    init(_ event: Signature, _ arguments: [Value?], of source: (any EventSource)?) {
+    init(_ event: Signature, _ arguments: [ScriptValue?], of source: (any EventSource)?) {
         self.event = event
         self.arguments = arguments
         self.source = source
     }
 
     /// The argument of a parameter.
-    package subscript(name: String) -> Value? {
+    package subscript(name: String) -> ScriptValue? {
         event.parameters.firstIndex { $0.name == name }.flatMap { arguments[$0] }
     }
 
@@ -101,21 +103,33 @@ package final class Handler: TabledObject {
     package let filter: EventPattern
     /// Where the handler stands.
     package let span: SourceSpan
+    /// Whether its code looks at the event; if not, it may be called without one.
+    package let usesEvent: Bool
     /// Evaluates the guard and, if it is true, the body.
-    private let body: (any HostObject) throws -> Void
+    private let body: KeptCell
+    private unowned let interpreter: Interpreter
     /// Takes the handler out; set by the source it was installed in.
     package var remove: (() -> Void)?
     package private(set) var isOff = false
 
-    init(_ filter: EventPattern, span: SourceSpan, _ body: @escaping (any HostObject) throws -> Void) {
+    init(_ filter: EventPattern, span: SourceSpan, usesEvent: Bool, body: Cell, in interpreter: Interpreter) {
         self.filter = filter
         self.span = span
-        self.body = body
+        self.usesEvent = usesEvent
+        self.body = KeptCell(body, in: interpreter.heap)
+        self.interpreter = interpreter
     }
 
     /// Calls the handler; what it throws is an error of the script.
     package func callAsFunction(_ event: any HostObject) throws {
-        if !isOff { try body(event) }
+        guard !isOff else { return }
+        try interpreter.enter(body.cell.closure, with: try interpreter.heap.object(event))
+    }
+
+    /// Calls a handler that does not look at the event.
+    package func callAsFunction() throws {
+        guard !isOff else { return }
+        try interpreter.enter(body.cell.closure, with: .nil)
     }
 
     /// Ends the handler for good.
@@ -207,13 +221,9 @@ package final class Assembly: TabledObject {
                 .bytes(try $0.assembled().bytes)
             },
             Property("labels", "The addresses of its labels.") { code in
-                let map = Map()
-                for (name, address) in try code.assembled().labels.sorted(by: {
-                    ($0.value, $0.key) < ($1.value, $1.key)
-                }) {
-                    map.set(.string(name), .integer(address))
-                }
-                return .map(map)
+                .named(
+                    try code.assembled().labels.sorted { ($0.value, $0.key) < ($1.value, $1.key) }
+                        .map { ($0.key, .integer($0.value)) })
             },
         ])
 }
@@ -221,7 +231,7 @@ package final class Assembly: TabledObject {
 /// What makes the objects that declarations declare.
 package protocol DeclarationMaker: AnyObject {
     /// The object of a declaration whose body has run; nested kinds come as its children.
-    func make(_ declaration: Declaration, in session: Session) throws -> Value
+    func make(_ declaration: Declaration, in session: Session) throws -> ScriptValue
     /// What a failed expectation tells about the objects made.
     var notes: [String] { get }
     /// What went wrong in an object without the script looking at it.

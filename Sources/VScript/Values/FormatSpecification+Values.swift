@@ -1,122 +1,10 @@
 import VScriptSyntax
 
-// Values as text.
-
-extension Value {
-    /// The value as `print` and interpolation write it: a string as it is, others as a script would.
-    package var text: String {
-        if case .string(let text) = self { return text }
-        return source()
-    }
-
-    /// The value as it would be written in a script; a collection too deep or too long to write ends in `…`.
-    package func source() -> String {
-        var output = ""
-        write(to: &output, depth: 0)
-        return output
-    }
-
-    /// How many bytes of a collection are written.
-    private static let writeLimit = 1 << 20
-
-    private func write(to output: inout String, depth: Int) {
-        switch self {
-        case .nil: output += "nil"
-        case .bool(let value): output += String(value)
-        case .int(let value): output += String(value)
-        case .float(let value): output += value.isNaN ? "nan" : "\(value)"
-        case .duration(let value): output += Self.text(ofNanoseconds: value)
-        case .string(let text): output += Self.quoted(text)
-        case .symbol(let name): output += ".\(name)"
-        case .bytes(let bytes): output += "hex\"\(bytes.map { Self.hexadecimal($0) }.joined(separator: " "))\""
-        case .range(let range): output += "\(range.lowerBound)..<\(range.upperBound)"
-        case .regex(let regex): output += "re\"\(regex.pattern)\""
-        case .list(let list):
-            Self.write(list.items, to: &output, depth: depth, empty: "") { $0.write(to: &$1, depth: depth + 1) }
-        case .map(let map):
-            Self.write(map.pairs, to: &output, depth: depth, empty: ":") { pair, output in
-                if case .string(let text) = pair.key, text.isIdentifier {
-                    output += text
-                } else {
-                    pair.key.write(to: &output, depth: depth + 1)
-                }
-                output += ": "
-                pair.value.write(to: &output, depth: depth + 1)
-            }
-        case .function(let function): output += "fn \(function.name)"
-        case .object(let object): output += object.text
-        }
-    }
-
-    private static func write<Item>(
-        _ items: [Item], to output: inout String, depth: Int, empty: String, _ write: (Item, inout String) -> Void
-    ) {
-        guard depth <= 16 else { return output += "[…]" }
-        output += items.isEmpty ? "[\(empty)" : "["
-        for (index, item) in items.enumerated() {
-            if index > 0 { output += ", " }
-            guard output.utf8.count < writeLimit else {
-                output += "…"
-                break
-            }
-            write(item, &output)
-        }
-        output += "]"
-    }
-
-    private static func hexadecimal(_ byte: UInt8) -> String {
-        (byte < 16 ? "0" : "") + String(byte, radix: 16)
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case _ where scalar.value < 32 || scalar.value == 127:
-                result += "\\u{\(String(scalar.value, radix: 16))}"
-            case _: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
-    }
-
-    /// A duration in its largest unit that makes it at least 1, exactly.
-    static func text(ofNanoseconds value: Int64) -> String {
-        let magnitude = value.magnitude
-        let unit = Unit.all.last {
-            $0.quantity == .time && $0.multiplier <= max(magnitude, 1) && $0.multiplier <= 1_000_000_000
-        }
-        guard let unit else { return "\(value) ns" }
-        var text = (value < 0 ? "-" : "") + String(magnitude / unit.multiplier)
-        let rest = magnitude % unit.multiplier
-        if rest > 0 {
-            let width = String(unit.multiplier).count - 1
-            let digits = String(rest)
-            var fraction = String(repeating: "0", count: width - digits.count) + digits
-            while fraction.last == "0" { fraction.removeLast() }
-            text += ".\(fraction)"
-        }
-        return "\(text) \(unit.name)"
-    }
-}
-
-extension String {
-    /// Whether the text could be a name in a script.
-    var isIdentifier: Bool {
-        guard let first = utf8.first else { return false }
-        return (first | 0x20) &- 0x61 < 26 || first == UInt8(ascii: "_")
-            ? utf8.allSatisfy { ($0 | 0x20) &- 0x61 < 26 || $0 &- 0x30 < 10 || $0 == UInt8(ascii: "_") } : false
-    }
-}
+// Values written to a format.
 
 extension FormatSpecification {
     /// A value written to the specification.
-    func apply(to value: Value) throws(HostFailure) -> String {
+    func apply(to value: ScriptValue) throws(HostFailure) -> String {
         switch value {
         case .int(let number):
             switch notation {
@@ -146,7 +34,7 @@ extension FormatSpecification {
         }
     }
 
-    private func mismatch(_ value: Value) -> HostFailure {
+    private func mismatch(_ value: ScriptValue) -> HostFailure {
         HostFailure(.wrongFormat, "this format does not fit \(value.typeName)")
     }
 

@@ -1,6 +1,6 @@
 import VScriptSyntax
 
-extension Value {
+extension ScriptValue {
     /// The value as JSON: symbols and bytes as strings, durations in seconds, keys as text.
     ///
     /// Functions, objects and collections nested more than 64 deep or with more than 4 Mi items have no JSON.

@@ -6,12 +6,12 @@ import VScriptSyntax
 final class Fault {
     let diagnostic: Diagnostic
     /// What `catch` is given; made from the diagnostic if the script did not throw it.
-    private let value: Value?
+    private let value: ScriptValue?
     let isCatchable: Bool
     /// The calls it came through, innermost first.
     var trace: [(function: String, call: SourceSpan)] = []
 
-    init(_ diagnostic: Diagnostic, value: Value? = nil, isCatchable: Bool = true) {
+    init(_ diagnostic: Diagnostic, value: ScriptValue? = nil, isCatchable: Bool = true) {
         self.diagnostic = diagnostic
         self.value = value
         self.isCatchable = isCatchable
@@ -27,7 +27,8 @@ final class Fault {
                 ]
             }
         }
-        diagnostic = Diagnostic(failure.code, failure.message, at: span, notes: failure.notes, fixes: fixes ?? [])
+        diagnostic = Diagnostic(
+            failure.code, failure.message, at: span, label: failure.label, notes: failure.notes, fixes: fixes ?? [])
         value = nil
         isCatchable = failure.code.isCatchable
     }
@@ -49,7 +50,7 @@ final class Fault {
     }
 
     /// What `catch` binds: `[message:, code:, at:, trace:]`, or the value that was thrown if it is no text.
-    var caught: Value {
+    var caught: ScriptValue {
         if let value { return value }
         let place = diagnostic.span?.startPosition
         return .named([
@@ -60,22 +61,9 @@ final class Fault {
     }
 }
 
-/// What ends the evaluation of an expression early.
+/// An error of the script's on its way through host code.
 ///
-/// `@unchecked`: an interruption holds values of its session and is caught before control leaves it.
+/// `@unchecked`: it holds values of its session and is caught before control leaves it.
 enum Interruption: Error, @unchecked Sendable {
     case fault(Fault)
-    case breakLoop, continueLoop
-    case returned(Value)
-}
-
-/// The variables of one block, function or handler while it runs.
-final class Environment {
-    var slots: [Value?]
-    let parent: Environment?
-
-    init(_ count: Int, in parent: Environment?) {
-        slots = [Value?](repeating: nil, count: count)
-        self.parent = parent
-    }
 }
