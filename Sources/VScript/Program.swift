@@ -157,3 +157,29 @@ extension Diagnostic {
         }
     }
 }
+
+extension Program {
+    /// The program with other instructions, for tests of the verifier: one array of words for each function.
+    package func replacingInstructions(_ change: (inout [[UInt64]]) -> Void) -> Program {
+        var words = code.functions.map(\.code)
+        change(&words)
+        var functions = code.functions
+        for index in functions.indices where index < words.count { functions[index].code = words[index] }
+        return Program(diagnostics: diagnostics, code: code.with(functions))
+    }
+
+    private init(diagnostics: [Diagnostic], code: ProgramCode) {
+        self.diagnostics = diagnostics
+        self.code = code
+    }
+
+    /// Whether the verifier lets the program run.
+    package var isVerified: Bool {
+        do throws(Verifier.Failure) {
+            try Verifier.verify(code)
+            return true
+        } catch {
+            return false
+        }
+    }
+}

@@ -197,7 +197,7 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
             failing: "guest g { memory: 900 GiB; boot: .long }", fixed: "fn f() { guest g { memory: 64 MiB; boot: .long } }"),
         .heapLimit: .init(
             "a script's values fit the memory the session allows them",
-            failing: "let items = []\nwhile true { items.append(\"text\") }", fixed: "let items = [\"text\"]"),
+            failing: "let text = \"text\".repeated(100_000)", fixed: "let text = \"text\".repeated(100)"),
         .wallClockLimit: .init(
             "a script with a limit on its time ends within it",
             failing: "while true { }", fixed: "for i in 0..<9 { }"),
@@ -206,6 +206,7 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
             failing: "while true { }", fixed: "for i in 0..<9 { }"),
         .guestBudgetLimit: .init(
             "guests share the instructions and the guest time the session allows them",
-            failing: "a guest that runs on past the limit", fixed: "guest g { memory: 64 MiB }"),
+            failing: "guest g { boot: .long; ring 0 { asm { spin: jmp spin } } }\ng.run()",
+            fixed: "guest g { boot: .long; ring 0 { asm { spin: jmp spin } } }\ng.run(instructions: 9)"),
     ]
 }

@@ -1,5 +1,6 @@
 import Synchronization
 import VScriptSyntax
+import VirtualMachine
 
 /// A place where scripts run, with the guests they declare.
 ///
@@ -64,6 +65,24 @@ public final class Session {
         interpreter.heap.value(try interpreter.run(program.code).value)
     }
 
+    /// Bytes that values and code take up.
+    public var heapUse: Int { interpreter.heap.used }
+
+    /// How much of `Limits.fuel` has been spent.
+    public var fuelSpent: UInt64 { interpreter.fuelSpent }
+
+    /// Makes each allocation collect first, for tests: a value that is not rooted does not survive.
+    package var collectsAlways: Bool {
+        get { interpreter.heap.collectsAlways }
+        set { interpreter.heap.collectsAlways = newValue }
+    }
+
+    /// Frees what scripts no longer refer to.
+    package func collect() {
+        interpreter.markTop()
+        interpreter.heap.collect()
+    }
+
     // MARK: - For the interpreter
 
     /// Tells a failed test.
@@ -71,6 +90,42 @@ public final class Session {
         failedTests += 1
         let place = span.startPosition
         output("\(span.file.name):\(place.line)  \(name)  FAILED\n\(report.rendered())\n")
+    }
+
+    // MARK: - Budgets of the guests
+
+    /// Instructions and nanoseconds that all guests together have run.
+    private var guestInstructions: UInt64 = 0
+    private var guestTime: UInt64 = 0
+
+    /// What is left for a guest's run, of what it asks for.
+    func budget(_ wanted: RunLimits) -> RunLimits {
+        var granted = wanted
+        if limits.guestInstructions < .max {
+            let left = limits.guestInstructions - min(guestInstructions, limits.guestInstructions)
+            granted.instructions = min(wanted.instructions ?? .max, left)
+        }
+        if let time = limits.guestTime {
+            let all = time.wholeNanoseconds
+            granted.time = min(wanted.time ?? .max, all - min(guestTime, all))
+        }
+        return granted
+    }
+
+    /// Counts what a guest has run; a run that used all that was left ends with an error.
+    func count(instructions: UInt64, time: UInt64) throws(HostFailure) {
+        guestInstructions = guestInstructions &+ instructions
+        guestTime = guestTime &+ time
+        if limits.guestInstructions < .max, guestInstructions >= limits.guestInstructions {
+            throw HostFailure(
+                .guestBudgetLimit, "the guests take more than \(limits.guestInstructions) instructions",
+                notes: ["the limit is `Limits.guestInstructions`"])
+        }
+        if let limit = limits.guestTime, guestTime >= limit.wholeNanoseconds {
+            throw HostFailure(
+                .guestBudgetLimit, "the guests take more than \(limit) of guest time",
+                notes: ["the limit is `Limits.guestTime`"])
+        }
     }
 
     /// What a failed expectation tells about the guests.
@@ -140,6 +195,13 @@ extension Session: CallContext {
     package var isInterrupted: Bool { interpreter.checkStop() != nil }
     package var interruption: HostFailure {
         interpreter.checkStop() ?? HostFailure(.interrupted, "the script was interrupted")
+    }
+}
+
+extension Duration {
+    /// The time in nanoseconds, without a fraction; 0 if it is negative.
+    fileprivate var wholeNanoseconds: UInt64 {
+        UInt64(clamping: Int128(components.seconds) * 1_000_000_000 + Int128(components.attoseconds) / 1_000_000_000)
     }
 }
 

@@ -11,7 +11,12 @@ struct DiagnosticGoldenTests {
     static let codes = SyntaxCode.allCases.map(\.id) + ScriptCode.allCases.map(\.id)
 
     /// Small enough that scripts reach them at once.
-    private static let limits = Limits(fuel: 10_000, depth: 50, guestMemory: 256 << 20)
+    private static func limits(_ code: String) -> Limits {
+        var limits = Limits(
+            fuel: 10_000, heap: 256 << 10, depth: 50, guestInstructions: 1_000_000, guestMemory: 256 << 20)
+        if code == ScriptCode.wallClockLimit.id { limits.wallClock = .zero }
+        return limits
+    }
 
     /// Contents that no text file can hold, with what the file says instead.
     private static let contents: [String: (note: String, bytes: @Sendable () -> [UInt8])] = [
@@ -29,10 +34,11 @@ struct DiagnosticGoldenTests {
     }
 
     /// All reports about a script, or the error that ends it.
-    private func reports(_ file: SourceFile) throws -> [Diagnostic] {
+    private func reports(_ file: SourceFile, _ code: String) throws -> [Diagnostic] {
         do {
-            let session = Session(limits: Self.limits)
+            let session = Session(limits: Self.limits(code))
             session.output = { _ in }
+            if code == ScriptCode.interrupted.id { session.stopSignal.set() }
             let program = try Program(file)
             try session.run(program)
             return program.diagnostics
@@ -58,7 +64,7 @@ struct DiagnosticGoldenTests {
         let script = recorded?.components(separatedBy: "\n==== text\n").first ?? Self.pages(of: code)?.failing ?? ""
         let bytes = special?.bytes() ?? Array(script.utf8)
         let file = SourceFile(bytes: bytes, named: folder.appendingPathComponent("test.vscript").path)
-        let reports = try reports(file)
+        let reports = try reports(file, code)
         #expect(reports.map(\.code) == [code])
         let report = try #require(reports.first)
         // Places are told relative to the folder.

@@ -6,9 +6,21 @@ import VScriptSyntax
 enum StringMembers {
     static let string = MemberTable<String>(
         properties: [
-            Property("count", "How many code points it has.") { .integer($0.unicodeScalars.count) },
-            Property("isEmpty", "Whether it has none.") { .bool($0.isEmpty) },
-            Property("bytes", "Its UTF-8 code.") { .bytes(Array($0.utf8)) },
+            Property(
+                "count", "How many code points it has.",
+                cells: { interpreter, cell in
+                    try interpreter.pay(cell.string.count / 64)
+                    return .int(cell.string.scalarCount)
+                }),
+            Property("isEmpty", "Whether it has none.", cells: { .bool($1.string.count == 0) }),
+            Property(
+                "bytes", "Its UTF-8 code.",
+                cells: { interpreter, cell in
+                    try interpreter.pay(cell.string.count / 64)
+                    let result = try interpreter.heap.newBytes(count: cell.string.count)
+                    result.bytes.update(from: cell.string.bytes, count: cell.string.count)
+                    return Cell(.bytes, result)
+                }),
             Property("codePoints", "The values of its code points.") {
                 .items($0.unicodeScalars.map { .integer($0.value) })
             },
@@ -22,37 +34,86 @@ enum StringMembers {
             Property("lowercased", "The text in small letters.") { .string($0.lowercased()) },
         ],
         methods: [
-            Builtin("contains(part)", "Whether a text or pattern occurs.") { text, arguments in
-                if case .regex(let regex) = arguments.value(0) { return .bool(match(regex, text) != nil) }
-                let part = try arguments.string(0)
-                return .bool(part.isEmpty || text.firstRange(of: part) != nil)
-            },
-            Builtin("hasPrefix(text)", "Whether it begins with a text.") { .bool($0.hasPrefix(try $1.string(0))) },
-            Builtin("hasSuffix(text)", "Whether it ends with a text.") { .bool($0.hasSuffix(try $1.string(0))) },
-            Builtin("split(separator?)", "The parts between separators; without one, the words.") { text, arguments in
-                guard let separator = try arguments.optionalString(0) else {
-                    return .items(text.split(whereSeparator: \.isWhitespace).map { .string(String($0)) })
-                }
-                guard !separator.isEmpty else { throw HostFailure(.outOfRange, "the separator is empty", argument: 0) }
-                return .items(
-                    text.split(separator: separator, omittingEmptySubsequences: false).map { .string(String($0)) })
-            },
-            Builtin("replace(part, by)", "The text with every occurrence replaced.") { text, arguments in
-                let part = try arguments.string(0)
-                guard !part.isEmpty else { throw HostFailure(.outOfRange, "the part to replace is empty", argument: 0) }
-                return .string(text.replacing(part, with: try arguments.string(1)))
-            },
-            Builtin("indexOf(part)", "Where a text first occurs, or nil.") { text, arguments in
-                guard let range = text.firstRange(of: try arguments.string(0)) else { return .nil }
-                return .integer(text.unicodeScalars.distance(from: text.startIndex, to: range.lowerBound))
-            },
-            Builtin("repeated(count)", "The text so many times.") { text, arguments in
-                let count = try arguments.integer(0, in: 0...1_000_000)
-                guard text.utf8.count * Int(count) <= 1 << 26 else {
-                    throw HostFailure(.outOfRange, "the text would be longer than 64 MiB", argument: 0)
-                }
-                return .string(String(repeating: text, count: Int(count)))
-            },
+            Builtin(
+                "contains(part)", "Whether a text or pattern occurs.",
+                cells: { call in
+                    try call.interpreter.pay(call.receiver.string.count / 64)
+                    if call[0].kind == .regex, let regex = call.heap.hosted[call[0].index] as? RegularExpression {
+                        try call.interpreter.pay(call.receiver.string.count)
+                        return .bool(match(regex, call.receiver.string.text) != nil)
+                    }
+                    let part = try call.string(0, "part")
+                    return .bool(call.receiver.string.firstOffset(of: part, from: 0) != nil)
+                }),
+            Builtin(
+                "hasPrefix(text)", "Whether it begins with a text.",
+                cells: { call in
+                    let (text, part) = (call.receiver.string, try call.string(0, "text"))
+                    try call.interpreter.pay(part.count / 64)
+                    return .bool(part.count <= text.count && equalBytes(text.bytes, part.bytes, part.count))
+                }),
+            Builtin(
+                "hasSuffix(text)", "Whether it ends with a text.",
+                cells: { call in
+                    let (text, part) = (call.receiver.string, try call.string(0, "text"))
+                    try call.interpreter.pay(part.count / 64)
+                    let start = text.count - part.count
+                    return .bool(start >= 0 && equalBytes(text.bytes + start, part.bytes, part.count))
+                }),
+            Builtin(
+                "split(separator?)", "The parts between separators; without one, the words.",
+                cells: { call in
+                    try call.interpreter.pay(call.receiver.string.count / 8)
+                    guard !call[0].isUnset, !call[0].isNil else {
+                        let words = call.receiver.string.text.split(whereSeparator: \.isWhitespace)
+                        return try call.heap.cell(.items(words.map { .string(String($0)) }))
+                    }
+                    let separator = try call.string(0, "separator")
+                    guard separator.count > 0 else {
+                        throw HostFailure(.outOfRange, "the separator is empty", argument: 0)
+                    }
+                    return try parts(call, separator)
+                }),
+            Builtin(
+                "replace(part, by)", "The text with every occurrence replaced.",
+                cells: { call in
+                    let (part, other) = (try call.string(0, "part"), try call.string(1, "by"))
+                    guard part.count > 0 else {
+                        throw HostFailure(.outOfRange, "the part to replace is empty", argument: 0)
+                    }
+                    try call.interpreter.pay(call.receiver.string.count / 8)
+                    let list = try parts(call, part)
+                    call.heap.temporaries.append(list)
+                    defer { call.heap.temporaries.removeLast() }
+                    var pieces: [Cell] = []
+                    for item in list.list.buffer {
+                        if !pieces.isEmpty { pieces.append(Cell(.string, other)) }
+                        pieces.append(item)
+                    }
+                    return try pieces.withUnsafeBufferPointer { try call.interpreter.text($0) }
+                }),
+            Builtin(
+                "indexOf(part)", "Where a text first occurs, or nil.",
+                cells: { call in
+                    let text = call.receiver.string
+                    try call.interpreter.pay(text.count / 64)
+                    guard let offset = text.firstOffset(of: try call.string(0, "part"), from: 0) else { return .nil }
+                    if text.isASCII { return .int(offset) }
+                    return .int(text.buffer[..<offset].count { $0 & 0xC0 != 0x80 })
+                }),
+            Builtin(
+                "repeated(count)", "The text so many times.",
+                cells: { call in
+                    let text = call.receiver.string
+                    let count = try call.integer(0, "count", in: 0...1 << 30)
+                    let (total, overflow) = text.count.multipliedReportingOverflow(by: count)
+                    try call.interpreter.pay(overflow ? .max : total / 64)
+                    let result = try call.heap.newString(count: total)
+                    for index in 0..<(text.count == 0 ? 0 : count) {
+                        (result.bytes + index * text.count).update(from: text.bytes, count: text.count)
+                    }
+                    return Cell(.string, result)
+                }),
         ])
 
     static let symbol = MemberTable<String>(properties: [Property("name", "Its name, without the dot.") { .string($0) }]
@@ -100,6 +161,22 @@ enum StringMembers {
                 return .items(found)
             },
         ])
+
+    /// The parts of the receiver between the occurrences of a text.
+    private static func parts(_ call: CellCall, _ separator: UnsafeMutablePointer<StringBlock>) throws -> Cell {
+        let text = call.receiver.string
+        let result = try call.heap.newList(capacity: 0)
+        call.heap.temporaries.append(Cell(.list, result))
+        defer { call.heap.temporaries.removeLast() }
+        var start = 0
+        while true {
+            let end = text.firstOffset(of: separator, from: start)
+            let part = UnsafeBufferPointer(start: text.bytes + start, count: (end ?? text.count) - start)
+            try call.heap.append(try call.heap.string(part), to: result)
+            guard let end else { return Cell(.list, result) }
+            start = end + separator.count
+        }
+    }
 
     private static func match(_ regex: RegularExpression, _ text: String) -> RegularExpression.Match? {
         regex.firstMatch(in: text.unicodeScalars.map(\.value))

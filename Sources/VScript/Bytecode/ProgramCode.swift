@@ -41,6 +41,14 @@ final class ProgramCode: Sendable {
         self.names = names
     }
 
+    /// The same tables with other functions.
+    func with(_ functions: [FunctionCode]) -> ProgramCode {
+        ProgramCode(
+            file: file, functions: functions, constants: constants, caches: caches, calls: calls, records: records,
+            formats: formats, expectations: expectations, imports: imports, declarations: declarations,
+            properties: properties, handlers: handlers, assemblies: assemblies, names: names)
+    }
+
     /// What the code counts for in a session's heap.
     var size: Int {
         functions.reduce(0) { $0 + $1.code.count * 8 + 64 } + constants.count * 16 + caches.count * 32

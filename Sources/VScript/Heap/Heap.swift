@@ -68,9 +68,9 @@ final class Heap {
         frames = .allocate(capacity: frameCapacity)
         frames.initialize(repeating: Frame(), count: frameCapacity)
         frameTop = frames
-        // Each call uses at most 256 registers, so that no call need look for the end. Only registers that are used
-        // take memory.
-        stackCapacity = (frameCapacity + 1) * 256
+        // Each call uses at most 256 registers, and at most so many more if a host function makes it, so that none need
+        // look for the end. Only registers that are used take memory.
+        stackCapacity = (frameCapacity + 1) * 256 + (Interpreter.nestingLimit + 2) * 512
         // SAFETY: cells of zeros are nil. `calloc` may fail only where the program could not go on anyway.
         stack = calloc(stackCapacity, 16).unsafelyUnwrapped.bindMemory(to: Cell.self, capacity: stackCapacity)
         stackTop = stack
@@ -128,9 +128,9 @@ final class Heap {
         used &+= size
         let block = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
         let header = block.assumingMemoryBound(to: BlockHeader.self)
-        // The mark is the last collection's other one, so that the next finds the block unmarked.
+        // The mark is the last collection's, so that the next one finds the block unmarked.
         header.pointee = BlockHeader(
-            next: blocks, count: UInt32(truncatingIfNeeded: count), kind: kind, mark: 3 &- mark, isFrozen: false,
+            next: blocks, count: UInt32(truncatingIfNeeded: count), kind: kind, mark: mark, isFrozen: false,
             isInterned: false)
         blocks = header
         return block
@@ -359,11 +359,11 @@ final class Heap {
         var frame = frameTop
         let end = frames + frameCapacity
         while frame < end, let base = frame.pointee.base {
-            last = max(last, base + 512)
+            last = max(last, base + 1_024)
             frame.pointee = Frame()
             frame += 1
         }
-        last = min(max(last, stackTop + 256), stack + stackCapacity)
+        last = min(max(last, stackTop + 512), stack + stackCapacity)
         stackTop.initialize(repeating: .nil, count: last - stackTop)
     }
 

@@ -237,16 +237,16 @@ extension Interpreter {
         guard counter.isInt else { throw malformed() }
         let position = counter.int
         if position < 0 {
-            let index = (-1 - position) * 2
+            let index = (-1 &- position) &* 2
             guard items.kind == .list, index >= 0 else { throw malformed() }
-            guard index + 1 < items.list.pointee.count else { return }
-            base[i.a + 1] = .int(position - 1)
+            guard index &+ 1 < items.list.pointee.count, index &+ 1 > 0 else { return }
+            base[i.a + 1] = .int(position &- 1)
             base[i.a + 2] = items.list.buffer[index]
             if i.b == 2 { base[i.a + 3] = items.list.buffer[index + 1] }
             return jump(i)
         }
         let item: Cell
-        var next = position + 1
+        var next = position &+ 1
         switch items.kind {
         case .list:
             guard position < items.list.pointee.count else { return }
@@ -266,7 +266,7 @@ extension Interpreter {
             var end = offset + 1
             while end < count, items.string.bytes[end] & 0xC0 == 0x80 { end += 1 }
             item = try heap.string(UnsafeBufferPointer(start: items.string.bytes + offset, count: end - offset))
-            next = (position >> 32 + 1) << 32 | end
+            next = (position >> 32 &+ 1) << 32 | end
         case .nil, .bool, .int, .unsigned, .float, .duration, .symbol, .unset, .map, .closure, .boundMethod, .box,
             .object, .regex, .hostFunction, .builtin:
             throw malformed()

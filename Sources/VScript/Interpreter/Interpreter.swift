@@ -42,16 +42,17 @@ final class Interpreter {
     /// How much fuel is spent between two looks at the clock and the stop signal.
     private static let slice = 10_000
     /// How many host functions that call the script may be open, each of which takes some of the thread's stack.
-    private static let nestingLimit = 64
+    static let nestingLimit = 64
 
     init(session: Session, limits: Limits) {
         self.session = session
         self.limits = limits
         let depth = min(max(limits.depth, 1), 100_000)
-        heap = Heap(limit: limits.heap, depth: depth + 1)
+        // The script itself is open too, and one of a host function's may be about to be.
+        heap = Heap(limit: limits.heap, depth: depth + 2)
         base = heap.stack
         frame = heap.frames
-        frameLimit = heap.frames + depth
+        frameLimit = heap.frames + depth + 1
         fuelLeft = limits.fuel
     }
 
@@ -83,6 +84,12 @@ final class Interpreter {
     /// Brings a program into memory: constants become cells, operands count in the session's tables.
     func load(_ program: ProgramCode) throws(HostFailure) -> LoadedProgram {
         if let known = programs[ObjectIdentifier(program)] { return known }
+        do throws(Verifier.Failure) {
+            try Verifier.verify(program)
+        } catch {
+            throw HostFailure(
+                .moduleFailure, "the bytecode is malformed: \(error.reason) of instruction \(error.instruction)")
+        }
         try heap.count(program.size)
         let loaded = LoadedProgram(program, firstFunction: functions.count)
         let firstConstant = heap.constants.count
@@ -234,7 +241,8 @@ final class Interpreter {
 
     /// Pays for work of the host's, before it is done.
     func pay(_ amount: Int) throws {
-        fuel -= max(amount, 0)
+        let (left, overflow) = fuel.subtractingReportingOverflow(max(amount, 0))
+        fuel = overflow ? -Int.max : left
         if fuel < 0 { try refuel() }
     }
 
@@ -270,7 +278,7 @@ final class Interpreter {
         HostFailure(
             .depthLimit, "calls are nested too deeply",
             notes: [
-                "\(frame - heap.frames) calls are open; the limit is `Limits.depth`, \(limits.depth), "
+                "\(max(frame - heap.frames - 1, 0)) calls are open; the limit is `Limits.depth`, \(limits.depth), "
                     + "\(Self.nestingLimit) calls from host functions, or the thread's stack"
             ])
     }

@@ -79,7 +79,7 @@ final class ConsoleObject: HostObject {
         let echo = console.onOutput
         console.onOutput = nil
         defer { console.onOutput = echo }
-        let stop = try owner.running(arguments) { checkpoint in
+        let stop = try owner.running(arguments, limits) { limits, checkpoint in
             Result { try GuestObject.deadline(arguments, wall: 1, checkpoint) }.flatMap { checkpoint in
                 Result { () throws(ConsoleTerminalError) in
                     try owner.guest.console.attach(
@@ -117,7 +117,7 @@ final class ConsoleObject: HostObject {
     private func run(
         _ arguments: Arguments, wall: Int, _ limits: RunLimits, _ matcher: @escaping ([UInt8], Int) -> Range<Int>?
     ) throws -> (stop: Stop, match: Range<Int>?) {
-        let result = try owner.running(arguments) { checkpoint in
+        let result = try owner.running(arguments, limits) { limits, checkpoint in
             Result { try GuestObject.deadline(arguments, wall: wall, checkpoint) }.map { checkpoint in
                 owner.guest.console.wait(matching: matcher, limits: limits, checkpoint: checkpoint)
             }

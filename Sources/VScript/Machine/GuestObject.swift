@@ -33,18 +33,22 @@ final class GuestObject: TabledObject, EventSource {
     // MARK: - Running
 
     /// Runs something that ends in a stop; scripts' handlers can fail meanwhile.
-    func running<Result>(_ arguments: Arguments, _ body: (@escaping () -> Bool) -> Result) throws -> Result {
+    func running<Result>(
+        _ arguments: Arguments, _ limits: RunLimits, _ body: (RunLimits, @escaping () -> Bool) -> Result
+    ) throws -> Result {
         try checkIdle()
         isRunning = true
         handlerError = nil
         let context = arguments.context
-        let result = body { [unowned self] in !context.isInterrupted && handlerError == nil }
+        let start = (instructions: guest.instructions, time: guest.time)
+        let result = body(session.budget(limits)) { [unowned self] in !context.isInterrupted && handlerError == nil }
         isRunning = false
         if let error = handlerError {
             handlerError = nil
             throw error
         }
         if context.isInterrupted { throw context.interruption }
+        try session.count(instructions: guest.instructions &- start.instructions, time: guest.time &- start.time)
         return result
     }
 
@@ -110,7 +114,7 @@ final class GuestObject: TabledObject, EventSource {
                 guest, arguments in
                 let until = try guest.filter(arguments.value(0), arguments)
                 let limits = try limits(arguments, within: 1, instructions: 2)
-                let stop = try guest.running(arguments) { checkpoint in
+                let stop = try guest.running(arguments, limits) { limits, checkpoint in
                     Result { try deadline(arguments, wall: 3, checkpoint) }.map { checkpoint in
                         guest.guest.run(until: until, limits: limits, checkpoint: checkpoint)
                     }
@@ -119,8 +123,9 @@ final class GuestObject: TabledObject, EventSource {
             },
             Builtin("step(count?)", "Executes instructions, one if not told how many.") { guest, arguments in
                 let count = try arguments.optionalInteger(0, in: 1...Int128(UInt64.max)) ?? 1
-                let stop = try guest.running(arguments) { checkpoint in
-                    guest.guest.run(limits: RunLimits(instructions: UInt64(count)), checkpoint: checkpoint)
+                let limits = RunLimits(instructions: UInt64(count))
+                let stop = try guest.running(arguments, limits) { limits, checkpoint in
+                    guest.guest.run(limits: limits, checkpoint: checkpoint)
                 }
                 return .object(guest.stopped(stop, at: arguments.span))
             },

@@ -1,0 +1,123 @@
+import Foundation
+import Testing
+import VScript
+
+@Suite("Limits")
+struct LimitTests {
+    /// Scripts without an end, and the limit each runs into.
+    static let endless = [
+        ("while true { }", "V0902"), ("fn f() { f() }\nf()", "V0901"),
+        ("let a = []\nwhile true { a.append(\"text \\(a.count)\") }", "V0904"),
+        ("var s = \"x\"\nwhile true { s += s }", "V0904"),
+        ("let m = [:]\nvar i = 0\nwhile true { m[\"key \\(i)\"] = i; i += 1 }", "V0904"),
+        ("var f = nil\nwhile true { let g = f; f = fn() { g } }", "V0904"),
+        ("let a = [1]\nwhile true { a.append(a + a) }", "V0904"), ("\"a\".repeated(1_000_000).repeated(60)", "V0902"),
+        ("var n = 0\nwhile true { n = symbol(\"s\\(n)\").name.count + n }", "V0904"),
+        ("[1, 2, 3].map(fn(x) { while true { } })", "V0902"),
+        ("let f = [nil]\nf[0] = fn() { [1].each(f[0]) }\nf[0]()", "V0307"),
+        ("let f = [nil]\nf[0] = fn(x) { [1].each(f[0]) }\nf[0](1)", "V0901"),
+        ("try { while true { } } catch e { 1 }", "V0902"), ("while true { try { throw 1 } catch e { } }", "V0902"),
+    ]
+
+    private let limits = Limits(fuel: 300_000, heap: 2 << 20, depth: 200)
+
+    @Test("a script over a limit stops at the same place every time, and its session goes on", arguments: endless)
+    func deterministic(source: String, code: String) throws {
+        var reports: [String] = []
+        var spent: [UInt64] = []
+        for _ in 0..<3 {
+            let session = Session(limits: limits)
+            let error = try #require(throws: ScriptError.self) { try session.run(Program(source, named: "test")) }
+            #expect(error.diagnostic.code == code)
+            reports.append(error.diagnostic.rendered())
+            spent.append(session.fuelSpent)
+            #expect(session.heapUse <= limits.heap)
+            if code != "V0902" { #expect(try session.run(Program("1 + 1")) == 2) }
+        }
+        #expect(Set(reports).count == 1 && Set(spent).count == 1)
+    }
+
+    @Test("hitting a limit names the amount and the knob, cannot be caught, and ends with exit code 3")
+    func report() throws {
+        for (source, knob) in [
+            ("while true { }", "Limits.fuel"), ("fn f() { f() }\nf()", "Limits.depth"),
+            ("let a = []\nwhile true { a.append(a + [1]) }", "Limits.heap"),
+        ] {
+            let caught = "try { \(source) } catch e { 1 }"
+            let error = try #require(throws: ScriptError.self) { try Session(limits: limits).run(Program(caught)) }
+            #expect(error.exitCode == .limit)
+            #expect(error.diagnostic.notes.contains { $0.contains(knob) })
+            #expect(error.diagnostic.span != nil)
+        }
+    }
+
+    @Test("fuel counts calls and turns: so many more turns cost so much more")
+    func fuelCounts() throws {
+        func spent(_ source: String) throws -> UInt64 {
+            let session = Session()
+            try session.run(Program(source))
+            return session.fuelSpent
+        }
+        #expect(try spent("for i in 0..<200 { }") - spent("for i in 0..<100 { }") == 100)
+        #expect(try spent("var i = 0\nwhile i < 200 { i += 1 }") - spent("var i = 0\nwhile i < 100 { i += 1 }") == 100)
+        #expect(try spent("fn f() { }\nf(); f(); f()") - spent("fn f() { }\nf()") == 2)
+        #expect(try spent("\"a\".repeated(64_000)") - spent("\"a\".repeated(6_400)") >= 900)
+    }
+
+    @Test("a script that runs for too long by the clock is stopped")
+    func wallClock() throws {
+        let session = Session(limits: Limits(wallClock: .milliseconds(20)))
+        let error = try #require(throws: ScriptError.self) { try session.run(Program("while true { }")) }
+        #expect(error.diagnostic.code == "V0905" && error.exitCode == .limit)
+    }
+
+    @Test("another thread stops a script")
+    func interruption() throws {
+        let session = Session()
+        let signal = session.stopSignal
+        Thread.detachNewThread { signal.set() }
+        let error = try #require(throws: ScriptError.self) { try session.run(Program("while true { }")) }
+        #expect(error.exitCode == .interrupted)
+    }
+
+    @Test("memory that a script no longer refers to is used again")
+    func garbage() throws {
+        let session = Session(limits: Limits(heap: 2 << 20))
+        try session.run(Program("for i in 0..<20_000 { let a = [i, \"text \\(i)\", [x: i], fn() { i }] }"))
+        session.collect()
+        #expect(session.heapUse < 1 << 16)
+    }
+
+    @Test("sessions leave nothing behind")
+    func manySessions() throws {
+        let program = try Program(
+            "fn f(n) { [n, \"\\(n)\", [a: n]] }\nlet all = []\nfor i in 0..<20 { all.append(f(i)) }\nall.count")
+        func run(_ count: Int) throws {
+            for _ in 0..<count { #expect(try Session(limits: .untrusted).run(program) == 20) }
+        }
+        let rounds = ProcessInfo.processInfo.environment["VSCRIPT_LONG_TESTS"] == nil ? 500 : 10_000
+        try run(100)
+        let before = residentPages()
+        try run(rounds)
+        // A session takes about 300 KiB while it runs.
+        #expect(residentPages() < before + 2_048)
+    }
+
+    /// Pages of memory the process has, 0 where the system does not tell.
+    private func residentPages() -> Int {
+        let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+        return text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+    }
+
+    @Test("sessions on several threads run the same program without meeting")
+    func threads() async throws {
+        let program = try Program(
+            "let m = [:]\nfor i in 0..<500 { m[\"k\\(i)\"] = [i, .a, re\"x\", fn() { i }] }\nm.values.map(fn(v) { v[3]() }).sum"
+        )
+        let sums = try await withThrowingTaskGroup(of: Value.self) { group in
+            for _ in 0..<8 { group.addTask { try Session(limits: .untrusted).run(program) } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(sums == [Value](repeating: 124_750, count: 8))
+    }
+}
