@@ -248,7 +248,7 @@ struct GuestTests {
         ("guest g { boot: .long; ring 0 { asm { hlt } } }\ng.run(within: 10)", "V0310"),
         ("guest g { boot: .long; ring 0 { asm { hlt } } }\ng.nothing", "V0301"),
         ("guest g { boot: .long; asm { hlt } }", "V0314"), ("guest g { boot: .long; volume v { } }", "V0314"),
-        ("test \"t\" { device d { } }", "V0314"),
+        ("test \"t\" { ring 0 { } }", "V0314"),
     ]
 
     @Test("what cannot be is refused under its code", arguments: refusals)
