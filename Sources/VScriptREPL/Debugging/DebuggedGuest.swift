@@ -7,7 +7,7 @@ package final class DebuggedGuest {
     package let guest: Guest
     package let name: String
     package let summary: String
-    package var symbols: SymbolTable
+    package var symbols: SymbolTable { guest.symbolTable }
     package var stopPoints: [StopPoint] = []
     /// The registers at the stop before the last, for `diff`.
     package private(set) var earlier: RegisterSnapshot?
@@ -19,8 +19,6 @@ package final class DebuggedGuest {
         guest = scoped.guest
         name = scoped.name
         summary = scoped.summary
-        symbols = SymbolTable(
-            scoped.guest.symbols.sorted { $0.key < $1.key }.map { SymbolTable.Entry($0.key, at: $0.value) })
         last = RegisterSnapshot(scoped.guest)
         guest.transitions.isRecording = true
     }

@@ -6,11 +6,7 @@ package struct PlaceView {
     let guest: DebuggedGuest
 
     /// `start`, `start+8`, `start+0x1c`; nil far from any symbol.
-    func name(_ address: UInt64) -> String? {
-        guard let (symbol, offset) = guest.symbols.nearest(address) else { return nil }
-        if offset == 0 { return symbol }
-        return "\(symbol)+\(offset < 10 ? String(offset) : Numbers.hex(offset))"
-    }
+    func name(_ address: UInt64) -> String? { guest.symbols.text(of: address) }
 
     /// The address with its name, if there is one.
     func text(_ address: UInt64) -> String {

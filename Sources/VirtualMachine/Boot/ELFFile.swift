@@ -136,7 +136,7 @@ package struct ELFFile: Sendable {
 
 extension BootFile {
     /// A 32-bit or 64-bit field.
-    fileprivate func word(_ wide: Bool, at offset: UInt64, _ field: String) throws(BootError) -> UInt64 {
+    func word(_ wide: Bool, at offset: UInt64, _ field: String) throws(BootError) -> UInt64 {
         wide ? try integer(UInt64.self, at: offset, field) : UInt64(try integer(UInt32.self, at: offset, field))
     }
 

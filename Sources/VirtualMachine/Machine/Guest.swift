@@ -20,6 +20,8 @@ public final class Guest {
     private let pristineRandom: UInt64
     /// Names of addresses that the boot source brought (labels of prepared code).
     public let symbols: [String: UInt64]
+    /// The names of addresses: the labels of prepared code, and what was added.
+    public var symbolTable: SymbolTable
     /// Why the current run must stop, set by handlers.
     var stopRequest: (reason: Stop.Reason, detail: String, event: GuestEvent?)?
     /// True while `run` is on the stack.
@@ -65,6 +67,7 @@ public final class Guest {
         console = GuestConsole()
         transitions = TransitionLog()
         symbols = Dictionary(image.symbols.map { ($0.name, $0.address) }, uniquingKeysWith: { first, _ in first })
+        symbolTable = SymbolTable(labels: image.symbols.map { ($0.name, $0.address) })
         platform.processor = processor
         platform.pc.guestMemory = deviceMemory
         let platform = platform

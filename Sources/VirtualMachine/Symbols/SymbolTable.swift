@@ -1,86 +1,156 @@
-/// Names of addresses, found by either in logarithmic time.
+/// The names that addresses of a guest have, from several sources.
+///
+/// Each source has a slide: what is added to its addresses to get those at which it runs (KASLR, a program that was
+/// loaded elsewhere). A look-up takes some microseconds, whatever the number of symbols.
 public struct SymbolTable: Sendable {
-    /// One name.
-    public struct Entry: Equatable, Sendable {
-        /// The linear address.
-        public var address: UInt64
-        /// How many bytes belong to it; 0 if nobody knows.
-        public var size: UInt64
-        /// The name.
-        public var name: String
-
-        /// Makes an entry.
-        public init(_ name: String, at address: UInt64, size: UInt64 = 0) {
-            (self.address, self.size, self.name) = (address, size, name)
-        }
+    /// Which code a source's symbols belong to.
+    public enum Space: String, Sendable {
+        /// Programs of the guest, looked up first for code at ring 3.
+        case user
+        /// The guest's kernel, looked up first for code at rings 0 to 2.
+        case kernel
+        /// Both alike.
+        case any
     }
 
-    /// The entries by address.
-    public private(set) var entries: [Entry] = []
-    private var byName: [String: Int] = [:]
+    /// A source in its place.
+    public struct Placement: Sendable {
+        /// The symbols.
+        public var file: SymbolFile
+        /// What is added to the file's addresses, modulo 2⁶⁴.
+        public var slide: UInt64
+        /// Which code they belong to.
+        public var space: Space
+    }
 
-    /// How far from a symbol of unknown size an address may be to be named after it.
-    private static let reach: UInt64 = 0x1000
-    /// How far apart two symbols may be for what lies between to belong to the first.
-    private static let gap: UInt64 = 0x10_0000
+    /// The sources, in the order in which they were added.
+    public private(set) var placements: [Placement] = []
 
-    /// An empty table.
+    /// Makes a table without symbols.
     public init() {}
 
-    /// A table of entries in any order; of two with one name the first counts.
-    public init(_ entries: [Entry]) {
-        self.entries = entries.enumerated().sorted {
-            ($0.element.address, $0.offset) < ($1.element.address, $1.offset)
-        }.map(\.element)
-        for (index, entry) in self.entries.enumerated().reversed() { byName[entry.name] = index }
-    }
-
-    /// Whether there are no names.
-    public var isEmpty: Bool { entries.isEmpty }
-
-    /// The address of a name.
-    public subscript(name: String) -> UInt64? { byName[name].map { entries[$0].address } }
-
-    /// The entry of a name.
-    public func entry(named name: String) -> Entry? { byName[name].map { entries[$0] } }
-
-    /// The last symbol at or below an address, and how far above it the address is; nil if none is near.
-    public func nearest(_ address: UInt64) -> (name: String, offset: UInt64)? {
-        guard let entry = entry(at: address) else { return nil }
-        return (entry.name, address &- entry.address)
-    }
-
-    /// The entry that an address belongs to.
-    public func entry(at address: UInt64) -> Entry? {
-        var low = 0
-        var high = entries.count
-        while low < high {
-            let middle = (low + high) / 2
-            if entries[middle].address <= address { low = middle + 1 } else { high = middle }
+    /// Makes a table of one source of labels.
+    public init(labels: [(name: String, address: UInt64)], source: String = "labels") {
+        var builder = SymbolFileBuilder(name: source)
+        for label in labels {
+            // Labels of a script are far fewer than the bound.
+            try? builder.add(label.name.utf8, at: label.address, kind: .label)
         }
-        guard low > 0 else { return nil }
-        // Of several names of an address the first is meant.
-        var index = low - 1
-        while index > 0, entries[index - 1].address == entries[index].address { index -= 1 }
-        let entry = entries[index]
-        let offset = address &- entry.address
-        if entry.size > 0 { return offset < entry.size ? entry : nil }
-        let reach = low < entries.count && entries[low].address &- entry.address < Self.gap ? Self.gap : Self.reach
-        return offset < reach ? entry : nil
+        if builder.count > 0 { add(builder.finish()) }
     }
 
-    /// The table with the entries of another one added; names that are there already keep their address.
-    public func merging(_ other: SymbolTable) -> SymbolTable {
-        other.isEmpty ? self : SymbolTable(entries + other.entries)
-    }
-
-    /// The names that begin with a text, at most `limit`, in order.
-    public func names(withPrefix prefix: String, limit: Int = 200) -> [String] {
-        var found: [String] = []
-        for entry in entries where entry.name.hasPrefix(prefix) {
-            found.append(entry.name)
-            if found.count == limit { break }
+    /// Adds a source, or puts it in the place of one with the same name.
+    ///
+    /// Without a space given, it is the kernel's if its addresses are in the upper half of the 64-bit address space, a
+    /// program's if they are in the lower one, and either's if they are in both.
+    public mutating func add(_ file: SymbolFile, slide: UInt64 = 0, space: Space? = nil) {
+        let placement = Placement(file: file, slide: slide, space: space ?? Self.space(of: file, slide))
+        if let index = placements.firstIndex(where: { $0.file.name == file.name }) {
+            placements[index] = placement
+        } else {
+            placements.append(placement)
         }
-        return found.sorted()
+    }
+
+    /// Removes a source; false if there is none of that name.
+    @discardableResult
+    public mutating func remove(source: String) -> Bool {
+        guard let index = placements.firstIndex(where: { $0.file.name == source }) else { return false }
+        placements.remove(at: index)
+        return true
+    }
+
+    private static func space(of file: SymbolFile, _ slide: UInt64) -> Space {
+        guard let extent = file.extent else { return .any }
+        let isHigh = [extent.lowerBound, extent.upperBound].map { ($0 &+ slide) >> 63 == 1 }
+        return isHigh[0] != isHigh[1] ? .any : isHigh[0] ? .kernel : .user
+    }
+
+    /// Whether there are no symbols.
+    public var isEmpty: Bool { placements.allSatisfy { $0.file.count == 0 } }
+
+    /// How many symbols there are.
+    public var count: Int { placements.reduce(0) { $0 + $1.file.count } }
+
+    // MARK: By address
+
+    /// The symbol that an address belongs to; nil if none is near.
+    ///
+    /// Where several sources have one, those of the space that is asked for come first, then a symbol whose size covers
+    /// the address, then the nearest one.
+    public func position(of address: UInt64, in space: Space = .any) -> SymbolPosition? {
+        var best: (placement: Placement, index: Int, rank: (Int, Int, UInt64))?
+        for placement in placements {
+            let inFile = address &- placement.slide
+            guard let index = placement.file.index(of: inFile) else { continue }
+            let fits = space == .any || placement.space == .any || placement.space == space
+            let rank = (
+                fits ? 0 : 1, placement.file.covers(index, inFile) ? 0 : 1, inFile &- placement.file.addresses[index]
+            )
+            if best.map({ rank < $0.rank }) ?? true { best = (placement, index, rank) }
+        }
+        guard let best else { return nil }
+        return SymbolPosition(
+            symbol: best.placement.file.symbol(best.index, slide: best.placement.slide), offset: best.rank.2)
+    }
+
+    /// `name`, `name+2` or `name+0x12`; nil if no symbol is near.
+    public func text(of address: UInt64, in space: Space = .any) -> String? {
+        position(of: address, in: space)?.description
+    }
+
+    /// The source line that an address was compiled from.
+    public func location(of address: UInt64) -> SourceLocation? {
+        for placement in placements {
+            if let location = placement.file.lines?.location(of: address &- placement.slide) { return location }
+        }
+        return nil
+    }
+
+    // MARK: By name
+
+    /// The address of the first symbol with exactly this name.
+    public subscript(name: String) -> UInt64? {
+        for placement in placements {
+            guard let index = placement.file.indices(named: name.utf8).first else { continue }
+            return placement.file.symbol(index, slide: placement.slide).address
+        }
+        return nil
+    }
+
+    /// All symbols with exactly this name.
+    public func symbols(named name: String) -> [Symbol] {
+        placements.flatMap { placement in
+            placement.file.indices(named: name.utf8).map { placement.file.symbol($0, slide: placement.slide) }
+        }
+    }
+
+    /// The address of `name` or `name+0x12`, or of `name+18`; the first one's if several have the name.
+    ///
+    /// Absolute symbols give their numbers.
+    public func address(of text: String) -> UInt64? {
+        if let address = self[text] { return address }
+        guard let plus = text.lastIndex(of: "+") else { return nil }
+        let number = text[text.index(after: plus)...]
+        let offset = number.hasPrefix("0x") ? UInt64(number.dropFirst(2), radix: 16) : UInt64(number)
+        guard let offset, let address = self[String(text[..<plus])] else { return nil }
+        return address &+ offset
+    }
+
+    /// Different names that begin with a text, sorted, at most `limit`.
+    public func names(withPrefix prefix: String, limit: Int = 100) -> [String] {
+        var names = Set<String>()
+        for placement in placements {
+            names.formUnion(placement.file.names(withPrefix: prefix, limit: max(0, limit)))
+        }
+        // Swift orders strings by their scalars' values, as the files' bytes are ordered.
+        return Array(names.sorted().prefix(max(0, limit)))
+    }
+
+    /// The addresses at which the code of a line begins; a file is named by its path or by the path's last parts.
+    public func addresses(file: String, line: UInt32) -> [UInt64] {
+        placements.flatMap { placement in
+            (placement.file.lines?.addresses(file: file, line: line) ?? []).map { $0 &+ placement.slide }
+        }
     }
 }
