@@ -50,17 +50,6 @@ package final class Processor {
         get { control.pointee.watched }
         set { control.pointee.watched = newValue }
     }
-
-    /// The addresses (RIP) before whose instruction `.execute` is reported.
-    package var watchedAddresses: Set<UInt64> {
-        get { control.pointee.watchedAddresses }
-        set {
-            guard newValue != control.pointee.watchedAddresses else { return }
-            control.pointee.watchedAddresses = newValue
-            control.pointee.blocksAreStale = true
-            leaveBlockAfterThisInstruction()
-        }
-    }
 }
 
 /// What steers the run but is not the guest's state.
@@ -80,14 +69,21 @@ struct ControlState {
     /// The faults of the last delivery that failed.
     var faultChain: [FaultRecord] = []
     var transitions = TransitionCounters()
-    /// Addresses (RIP) before which `.execute` is reported.
-    var watchedAddresses: Set<UInt64> = []
-    /// The guest time at which the address was last reported, so that going on from a stop does not report it again.
-    var reportedTime = UInt64.max
     /// The physical page at which a device answers this processor in front of RAM; `UInt64.max` if there is none.
     var devicePage = UInt64.max
     /// An instruction loaded RF, which then lasts for the next one.
     var loadedResumeFlag = false
+    var watchedInstructions = InstructionWatch()
+    /// Where `.execute` and `.instruction` were last reported.
+    var reportedAddress = InstructionReport()
+    var reportedOperation = InstructionReport()
+    /// Where a REP goes on that was left between two iterations.
+    var continuedString = InstructionReport()
+    var watchedMemory: [MemoryWatch] = []
+    var watchesLinearMemory = false
+    var decisions = Decisions()
+    /// The guest time of the last access to a device's memory.
+    var deviceAccessTime = UInt64.max
     /// Cached blocks no longer fit what is watched.
     var blocksAreStale = false
     /// The count of guest time at which the machine wants to be asked; `ProcessorState.deadline` may come earlier.

@@ -1,3 +1,5 @@
+import X86
+
 /// The machine around a processor: what it reaches by pins and buses, and who watches it.
 package protocol ProcessorEnvironment: AnyObject {
     /// Reads 1, 2 or 4 bytes from an I/O port.
@@ -16,6 +18,8 @@ package protocol ProcessorEnvironment: AnyObject {
     var taskPriority: UInt8 { get set }
     /// Takes the vector that the interrupt controllers deliver; nil if there is none after all.
     func acknowledgeInterrupt() -> UInt8?
+    /// The vector that `acknowledgeInterrupt` would give; nil if that cannot be told without taking it.
+    func pendingInterrupt() -> UInt8?
     /// Reports an event; called before any state changes, except for `.transition`.
     func intercept(_ event: ProcessorEvent) -> EventVerdict
     /// Asserts FERR#: an x87 exception is pending while CR0.NE is clear (SDM vol. 1 section 8.7.2).
@@ -33,6 +37,8 @@ extension ProcessorEnvironment {
     package func acknowledgeInitialize() {}
     /// Nothing sends SIPI unless the machine says so.
     package func acknowledgeStartUp() -> UInt8? { nil }
+
+    package func pendingInterrupt() -> UInt8? { nil }
 }
 
 /// The kinds of event that can be asked for; nothing is built or called for one that is not in `Processor.watched`.
@@ -124,9 +130,10 @@ package enum ProcessorEvent: Sendable {
     case cpuid(leaf: UInt32, subleaf: UInt32)
     /// Before the instruction at a watched address.
     case execute(address: UInt64)
-    case memory(linear: UInt64, physical: UInt64, width: Int, write: Bool, value: UInt64)
-    /// Before an instruction with a watched operation.
-    case instruction(UInt16)
+    /// Before an access to watched memory.
+    case memory(MemoryAccess)
+    /// Before an instruction that is watched by what it is.
+    case instruction(InstructionPattern)
 }
 
 /// What is to be done about an event.

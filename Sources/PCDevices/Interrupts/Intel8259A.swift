@@ -141,7 +141,18 @@ package final class Intel8259A: BusDevice {
         if let input, isCascaded, state.icw3 & (1 << input) != 0, let slave = slaves[Int(input)] {
             return slave.acknowledge()
         }
-        let level = input ?? 7
+        return vector(of: input ?? 7)
+    }
+
+    /// The vector that `acknowledge` would give.
+    package var pendingVector: UInt8 {
+        if let input = winner, isCascaded, state.icw3 & (1 << input) != 0, let slave = slaves[Int(input)] {
+            return slave.pendingVector
+        }
+        return vector(of: winner ?? 7)
+    }
+
+    private func vector(of level: UInt8) -> UInt8 {
         if state.icw4 & ICW4.mode8086 != 0 { return state.vectorBase & 0xF8 | level }
         // In MCS-80 mode an x86 processor takes the second byte of the CALL, its low address, as the vector.
         return state.icw1 & ICW1.interval4 != 0

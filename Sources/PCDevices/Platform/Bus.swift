@@ -62,6 +62,9 @@ package final class Bus<Address: BusAddress> {
         claims.removeAll { $0.device === device }
     }
 
+    /// The device that answers at an address.
+    package func device(at address: Address) -> (any BusDevice<Address>)? { claim(at: address)?.device }
+
     /// Tells whether a device answers at an address.
     package func isClaimed(_ address: Address) -> Bool { claim(at: address) != nil }
 

@@ -204,6 +204,12 @@ package final class PersonalComputer {
         return apic.deliverableVector == nil ? nil : apic.acknowledge()
     }
 
+    /// The vector that `acknowledgeInterrupt` would give, nil if there is none; changes nothing.
+    package func pendingInterrupt(_ processor: Int) -> UInt8? {
+        guard let apic = localAPIC(processor) else { return nil }
+        return apic.wantsExternalAcknowledge ? masterPIC.pendingVector : apic.deliverableVector
+    }
+
     /// Takes the pending NMI.
     package func acknowledgeNonMaskableInterrupt(_ processor: Int) {
         localAPIC(processor)?.acknowledge(.nonMaskableInterrupt)

@@ -200,8 +200,31 @@ enum EventFilters {
             guard let range = try numbers(pattern["address"], of: pattern.source as? GuestObject) else {
                 throw HostFailure(.wrongArguments, "`exec` needs an address")
             }
-            return .exec(range.lowerBound)
-        case .halt, .cpuid, .console, .reset: return VirtualMachine.EventFilter(kind)
+            return VirtualMachine.EventFilter(kind, numbers: range)
+        case .read, .write:
+            guard let range = try numbers(pattern["range"], of: pattern.source as? GuestObject) else {
+                throw HostFailure(.wrongArguments, "`\(name)` needs an address or a range")
+            }
+            let isPhysical = pattern["physical"]?.isEqual(to: .bool(true)) ?? false
+            return kind == .read ? .read(range, physical: isPhysical) : .write(range, physical: isPhysical)
+        case .instruction:
+            let mnemonic: String
+            switch pattern["mnemonic"] {
+            case .string(let name), .symbol(let name): mnemonic = name
+            case let other:
+                throw HostFailure(.wrongType, "`instruction` needs a mnemonic, not \(other?.typeName ?? "nothing")")
+            }
+            guard let filter = VirtualMachine.EventFilter.instruction(mnemonic) else {
+                throw HostFailure(.unknownName, "there is no instruction `\(mnemonic)`")
+            }
+            return filter
+        case .console:
+            guard case .string(let text) = pattern["text"], !text.isEmpty else {
+                throw HostFailure(.wrongType, "`console` needs a text")
+            }
+            return .console(text)
+        case .vmexit, .vmentry: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["reason"]))
+        case .halt, .cpuid, .reset: return VirtualMachine.EventFilter(kind)
         }
     }
 

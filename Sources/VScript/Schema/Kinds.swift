@@ -73,10 +73,11 @@ extension Schema {
         ],
         events: [
             "transition(from?, to?)", "vmexit(reason?)", "vmentry()", "hypercall(nr?)", "exception(vector?)",
-            "interrupt(vector?)", "syscall(nr?)", "exec(address)", "read(range)", "write(range)", "io(ports?)",
+            "interrupt(vector?)", "syscall(nr?)", "exec(address)", "read(range, physical?)", "write(range, physical?)",
+            "io(ports?)",
             "msr(index?)", "cr(number?)", "instruction(mnemonic)", "console(text)", "halt()", "reset()",
         ].map(Signature.init),
-        missingEvents: ["vmexit", "vmentry", "read", "write", "instruction", "console"],
+        missingEvents: ["vmexit", "vmentry"],
         members: { GuestObject.members.names })
 
     /// The code of one privilege level.

@@ -7,7 +7,17 @@ package struct EventView {
     /// What the event adds to the place; nothing for those that the place or the transition tells.
     package func lines(_ event: GuestEvent) -> [StyledText] {
         switch event.kind {
-        case .exec, .transition, .console, .reset: return []
+        case .exec, .transition, .console, .reset, .vmentry: return []
+        case .vmexit: return [StyledText("   VM exit: \(event.cause)  at \(place.text(event.rip))")]
+        case .instruction: return [StyledText("   \(event.cause)  at \(place.text(event.rip))")]
+        case .read, .write:
+            let direction = event.isRead ? "read" : "write"
+            let value = event.value.map { "  value \(Numbers.hex($0))" } ?? ""
+            return [
+                StyledText(
+                    "   \(direction)  \(Numbers.hex(event.address ?? 0)), \(bytes(event.size))\(value)"
+                        + "  at \(place.text(event.rip))")
+            ]
         case .exception:
             var text = "   \(event.cause)"
             if event.vector == 14, let code = event.errorCode {

@@ -111,6 +111,12 @@ extension Guest {
 
     /// The stop that a handler or the guest has asked for.
     private func pendingStop() -> Stop? {
+        isBetweenInstructions = true
+        defer { isBetweenInstructions = false }
+        if isResetRequested {
+            isResetRequested = false
+            reset()
+        }
         while let request = platform.pc.takeRequest() {
             switch request {
             case .powerOff:
@@ -122,10 +128,9 @@ extension Guest {
                 finalStop = result
                 return result
             case .reset:
-                var event = makeEvent(.reset)
-                event.cause = "reset"
+                let event = makeEvent(.reset)
                 reset()
-                _ = handlers.dispatch(event)
+                _ = dispatch(event)
             }
         }
         guard let request = stopRequest else { return nil }

@@ -15,6 +15,8 @@ public final class Guest {
     package let memory: PhysicalMemory
     package let platform: GuestPlatform
     let handlers = HandlerTable()
+    let attached = AttachedDevices()
+    let timers: GuestTimers
     private let deviceMemory: DeviceMemory
     private let image: BootImage
     private let pristineRandom: UInt64
@@ -26,6 +28,10 @@ public final class Guest {
     var stopRequest: (reason: Stop.Reason, detail: String, event: GuestEvent?)?
     /// True while `run` is on the stack.
     var isRunning = false
+    /// True while `run` has nothing of the guest under way.
+    var isBetweenInstructions = false
+    /// A handler has asked for a reset.
+    var isResetRequested = false
     /// How often the guest has reset the machine.
     public internal(set) var resets = 0
     /// Set once the guest has powered off or crashed; running on is refused with the same stop.
@@ -57,6 +63,7 @@ public final class Guest {
         do { platform = try GuestPlatform(platformConfiguration) } catch {
             throw .configuration("the devices cannot be assembled: \(error)")
         }
+        timers = GuestTimers(platform.pc.clock)
         self.image = image
         self.memory = memory
         pristineRandom = mix(configuration.seed &+ 0x9E37_79B9_7F4A_7C15)
@@ -116,7 +123,15 @@ public final class Guest {
     }
 
     /// Resets the machine as its reset line would, and starts the boot source anew; guest time goes on.
+    ///
+    /// In a handler it happens after the instruction.
     public func reset() {
+        guard !isRunning || isBetweenInstructions else {
+            isResetRequested = true
+            processor.raise(Signal.stop)
+            return
+        }
+        for entry in attached.entries { entry.device.reset() }
         platform.pc.reset()
         let (time, idle, work) = (
             processor.state.pointee.time, processor.state.pointee.idleTime, processor.state.pointee.work

@@ -21,10 +21,34 @@ public final class GuestConsole {
     /// The terminal that the console is attached to.
     var connection: TerminalConnection?
 
+    /// How far the console has come, for snapshots.
+    struct Progress {
+        var output: [UInt8]
+        var debugOutput: [UInt8]
+        var searched: Int
+        var inputs: [ExternalInput]
+        var replaying: ArraySlice<ExternalInput>
+    }
+
+    var progress: Progress {
+        get {
+            Progress(
+                output: output, debugOutput: debugOutput, searched: searched, inputs: inputs, replaying: replaying)
+        }
+        set {
+            output = newValue.output
+            debugOutput = newValue.debugOutput
+            searched = newValue.searched
+            inputs = newValue.inputs
+            replaying = newValue.replaying
+        }
+    }
+
     func receive(_ byte: UInt8) {
         output.append(byte)
         onOutput?(byte)
         connection?.receive(byte)
+        guest?.consoleReceived(byte)
         if let pattern, match == nil, let range = pattern(output, searched) {
             match = range
             guest?.requestStop(.event, "console", guest?.makeEvent(.console))

@@ -54,6 +54,8 @@ package final class GuestPlatform: ProcessorEnvironment {
         set { around { pc.setTaskPriority(newValue, of: 0) } }
     }
 
+    package func pendingInterrupt() -> UInt8? { pc.pendingInterrupt(0) }
+
     package func acknowledgeInterrupt() -> UInt8? {
         around { pc.acknowledgeInterrupt(0) }
     }
@@ -78,6 +80,12 @@ package final class GuestPlatform: ProcessorEnvironment {
         guard let processor else { return }
         pc.clock.now = processor.state.pointee.time
         pc.clock.fireDue()
+        publish(to: processor)
+    }
+
+    /// Tells the processor what is signalled to it and when it is wanted next.
+    func publish() {
+        guard let processor else { return }
         publish(to: processor)
     }
 

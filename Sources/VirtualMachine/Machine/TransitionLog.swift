@@ -27,12 +27,32 @@ public final class TransitionLog {
     /// The records kept, oldest first.
     public var rows: [Transition] { Array(ring[next...] + ring[..<next]) }
 
+    /// How far the log has come, for snapshots.
+    struct Progress {
+        var sequence: UInt64
+    }
+
+    /// Going back to a snapshot drops the records of what has not happened then.
+    var progress: Progress {
+        get { Progress(sequence: sequence) }
+        set {
+            ring = rows.filter { $0.sequence <= newValue.sequence }
+            next = 0
+            sequence = newValue.sequence
+        }
+    }
+
     func record(_ record: TransitionRecord) -> Transition {
         sequence += 1
         let transition = Transition(
             record, sequence: sequence, time: guest?.time ?? 0, instructions: guest?.instructions ?? 0)
         guard isRecording, capacity > 0 else { return transition }
         if ring.count < capacity {
+            // A ring that was full once and then cut or enlarged begins anew in order.
+            if next != 0 {
+                ring = rows
+                next = 0
+            }
             ring.append(transition)
         } else {
             ring[next % ring.count] = transition

@@ -27,9 +27,12 @@ extension Processor {
         var ended = false
         var secondHost: UInt64 = 0
         var second = -1
-        let watched = control.pointee.watchedAddresses
+        let watched = control.pointee.watchedInstructions
+        let watchesAddresses = watched.watchesAddresses
+        let watchesPatterns = !watched.patterns.isEmpty
+        var isWatched = watchesAddresses && watched.contains(rip)
         while count < limit && !ended {
-            if count > 0 && !watched.isEmpty && watched.contains(rip) {
+            if count > 0 && watchesAddresses && watched.contains(rip) {
                 ended = true
                 operations[count] = .fallThrough(to: rip, position: count)
                 continue
@@ -53,6 +56,14 @@ extension Processor {
                     second = next
                     secondHost = UInt64(UInt(bitPattern: memory.pointer(toPage: next)))
                 }
+            }
+            if watchesPatterns && watched.contains(instruction) {
+                if count > 0 {
+                    ended = true
+                    operations[count] = .fallThrough(to: rip, position: count)
+                    continue
+                }
+                isWatched = true
             }
             if let failure = unavailable(&instruction) {
                 if count == 0 { throw failure }
@@ -101,7 +112,7 @@ extension Processor {
             to: Block(
                 rip: state.pointee.rip, linear: position.linear, host: position.host, secondHost: secondHost,
                 operations: operations, nextOnPage: nil, mode: state.pointee.mode, primary: nil,
-                isWatched: !watched.isEmpty && watched.contains(state.pointee.rip), count: UInt32(count),
+                isWatched: isWatched, count: UInt32(count),
                 page: Int32(truncatingIfNeeded: position.page), byteCount: UInt32(byteCount)))
         if !keep {
             // Listed, so that writes to its own code end it, but never to be found again.

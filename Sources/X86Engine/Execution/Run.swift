@@ -43,17 +43,18 @@ extension Processor {
                 s.pointee.signals |= Signal.virtualization
                 continue
             }
-            if !control.pointee.watchedAddresses.isEmpty, reportWatchedAddress() { continue }
+            if control.pointee.watchedInstructions.watchesAddresses, reportWatchedAddress() { continue }
             guard blocks.enabled, s.pointee.mode.isFlat, !mustSingleStep else {
-                executeOne()
+                interpretOne()
                 continue
             }
             do throws(Fault) {
                 guard let position = try codePosition() else {
-                    executeOne()
+                    interpretOne()
                     continue
                 }
                 let block = try findBlock(position)
+                if block.pointee.isWatched, reportWatchedOperation() { continue }
                 let left = s.pointee.deadline &- s.pointee.time
                 if UInt64(block.pointee.count) > left {
                     let mark = blocks.mark
@@ -68,22 +69,6 @@ extension Processor {
             } catch {
                 deliver(error)
             }
-        }
-    }
-
-    /// Reports the next instruction if its address is watched; true if the watcher wants attention first.
-    private func reportWatchedAddress() -> Bool {
-        let s = state
-        guard s.pointee.time != control.pointee.reportedTime,
-            control.pointee.watchedAddresses.contains(s.pointee.rip)
-        else { return false }
-        control.pointee.reportedTime = s.pointee.time
-        switch environment.intercept(.execute(address: s.pointee.rip)) {
-        case .inject(let fault):
-            deliver(fault)
-            return true
-        case .proceed, .skip, .reply:
-            return s.pointee.signals & Signal.stop != 0
         }
     }
 
@@ -136,11 +121,17 @@ extension Processor {
             return nil
         }
         if s.pointee.activity != .active { return .halted }
-        executeOne()
+        interpretOne()
         return nil
     }
 
-    /// Fetches and executes one instruction outside the block cache.
+    /// Reports the next instruction if it is watched, else executes it outside the block cache.
+    private func interpretOne() {
+        if control.pointee.watchedInstructions.watchesAddresses, reportWatchedAddress() { return }
+        if !reportWatchedOperation() { executeOne() }
+    }
+
+    /// Fetches and executes one instruction.
     private func executeOne() {
         let s = state
         let shadow = s.pointee.interruptShadow
@@ -166,6 +157,7 @@ extension Processor {
         } catch {
             // Delivery ends the shadow; an exit from a guest saves it.
             s.pointee.interruptShadow = shadow
+            if error.isSuspension { return }
             deliver(error)
         }
     }

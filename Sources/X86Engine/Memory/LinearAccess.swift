@@ -26,6 +26,8 @@ extension Processor {
             let firstPhysical = try translateAndFill(linear, .read, privilege)
             let secondPhysical = try translateAndFill(second, .read, privilege)
             noteDataAccess(linear, width, write: false)
+            let range = TranslatedRange(first: firstPhysical, firstCount: firstCount, second: secondPhysical)
+            if let reply = try reportRead(linear, width, range) { return reply }
             var value: UInt64 = 0
             for byte in 0..<width {
                 let physical =
@@ -36,6 +38,8 @@ extension Processor {
         }
         let physical = try translateAndFill(linear, .read, privilege)
         noteDataAccess(linear, width, write: false)
+        let range = TranslatedRange(first: physical, firstCount: width, second: 0)
+        if let reply = try reportRead(linear, width, range) { return reply }
         return readPhysical(physical, width: width)
     }
 
@@ -54,6 +58,8 @@ extension Processor {
             let firstPhysical = try translateAndFill(linear, .write, privilege)
             let secondPhysical = try translateAndFill(second, .write, privilege)
             noteDataAccess(linear, width, write: true)
+            let range = TranslatedRange(first: firstPhysical, firstCount: firstCount, second: secondPhysical)
+            if try reportWrite(linear, width, range, value) { return }
             for byte in 0..<width {
                 let physical =
                     byte < firstCount ? firstPhysical &+ UInt64(byte) : secondPhysical &+ UInt64(byte - firstCount)
@@ -63,6 +69,8 @@ extension Processor {
         }
         let physical = try translateAndFill(linear, .write, privilege)
         noteDataAccess(linear, width, write: true)
+        let range = TranslatedRange(first: physical, firstCount: width, second: 0)
+        if try reportWrite(linear, width, range, value) { return }
         writePhysical(physical, value, width: width)
     }
 

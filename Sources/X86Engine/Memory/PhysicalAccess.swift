@@ -48,6 +48,7 @@ extension Processor {
     /// Device accesses may raise interrupts or change timers: the current block ends after this instruction.
     @inline(__always)
     private func accessDevice<Result>(_ body: () -> Result) -> Result {
+        control.pointee.deviceAccessTime = state.pointee.time
         defer { leaveBlockAfterThisInstruction() }
         return body()
     }

@@ -8,7 +8,11 @@ struct PageFlags: OptionSet {
     /// Was walked as a paging structure since the last flush: writes must drop translations.
     static let pagingStructure = PageFlags(rawValue: 1 << 1)
     /// Changed since the last digest.
-    static let dirty = PageFlags(rawValue: 1 << 2)
+    static let unhashed = PageFlags(rawValue: 1 << 2)
+    /// Changed since the last snapshot.
+    static let unsaved = PageFlags(rawValue: 1 << 7)
+    /// Just changed.
+    static let dirty: PageFlags = [.unhashed, .unsaved]
     /// A watchpoint lies in it.
     static let watched = PageFlags(rawValue: 1 << 3)
     /// Was walked as a second-level table: writes must drop translations.
@@ -41,6 +45,10 @@ package final class PhysicalMemory {
     var pagingStructurePages: [Int] = []
     /// Pages flagged as second-level tables.
     var secondLevelPages: [Int] = []
+    /// By page number what the last snapshot holds, nil for zeros; empty before the first one.
+    var savedPages: [SavedPage?] = []
+    /// Pages flagged as watched.
+    var watchedPages: [Int] = []
     /// All ones, or with bit 20 clear while the A20 gate is closed.
     package internal(set) var addressLineMask = UInt64.max
 
@@ -55,7 +63,8 @@ package final class PhysicalMemory {
         base = memory
         pageCount = Int(rounded >> 12)
         pageFlags = .allocate(capacity: pageCount)
-        pageFlags.initialize(repeating: .dirty, count: pageCount)
+        // Fresh memory is all zeros, as hashes and snapshots take it to be.
+        pageFlags.initialize(repeating: [], count: pageCount)
         codeCoverage = .allocate(capacity: pageCount)
         codeCoverage.initialize(repeating: 0, count: pageCount)
         pageHashes = .allocate(capacity: pageCount)
@@ -67,6 +76,14 @@ package final class PhysicalMemory {
         pageFlags.deallocate()
         codeCoverage.deallocate()
         pageHashes.deallocate()
+    }
+
+    /// The physical ranges where RAM answers.
+    package var ranges: [Range<UInt64>] {
+        var ranges = [0..<min(lowSize, Self.videoWindow.lowerBound)]
+        if lowSize > Self.videoWindow.upperBound { ranges.append(Self.videoWindow.upperBound..<lowSize) }
+        if size > Self.holeStart { ranges.append(Self.highStart..<Self.highStart + size - Self.holeStart) }
+        return ranges
     }
 
     /// The RAM page number behind a physical address, or nil where devices or nothing answer.
@@ -134,9 +151,9 @@ package final class PhysicalMemory {
     package func contentHash() -> UInt64 {
         var total: UInt64 = 0
         for page in 0..<pageCount {
-            if pageFlags[page].contains(.dirty) {
+            if pageFlags[page].contains(.unhashed) {
                 pageHashes[page] = hash(ofPage: page)
-                pageFlags[page].remove(.dirty)
+                pageFlags[page].remove(.unhashed)
             }
             // Position matters: the sum over mixed (hash, page) pairs.
             if pageHashes[page] != 0 {

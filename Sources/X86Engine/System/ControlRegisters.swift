@@ -49,7 +49,7 @@ extension Processor {
 
     private func controlRegisterWriteIsHandled(_ number: Int, _ value: UInt64) throws(Fault) -> Bool {
         guard watched.contains(.controlRegister) else { return false }
-        switch environment.intercept(.writeControlRegister(number: number, value: value)) {
+        switch ask(.writeControlRegister(number: number, value: value)) {
         case .proceed, .reply: return false
         case .skip: return true
         case .inject(let fault): throw fault

@@ -112,8 +112,9 @@ extension Processor {
         }
     }
 
-    /// Whether fast accesses to a linear page must be withheld because a data breakpoint lies in it.
+    /// Whether fast accesses to a linear page must be withheld because a data breakpoint or watched memory lies in it.
     func isWatched(linearPage: UInt64) -> Bool {
+        if control.pointee.watchesLinearMemory && isWatchedMemory(linearPage: linearPage) { return true }
         guard state.pointee.dr7 & DR7.enables != 0 else { return false }
         var watched = false
         forEachBreakpoint {

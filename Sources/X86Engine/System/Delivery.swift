@@ -75,26 +75,22 @@ extension Processor {
     package func deliver(_ fault: Fault) {
         if fault.leavesGuest { return finishExit() }
         var fault = fault
-        if watched.contains(.exception) {
-            switch environment.intercept(.exception(fault)) {
+        if watched.contains(.exception) && !fault.isSuspension {
+            switch ask(.exception(fault)) {
             case .proceed, .reply: break
             case .skip: if skip(fault) { return }
-            case .inject(let other): fault = other
+            case .inject(let other):
+                // A trap that is not delivered now is due at the same place again.
+                if other.isSuspension && fault.isTrap { state.pointee.pendingDebug |= fault.debugStatus }
+                fault = other
             }
         }
-        deliver(fault, source: .exception)
+        if !fault.isSuspension { deliver(fault, source: .exception) }
     }
 
     /// Goes on behind the instruction that faulted, as if it had been done; false if it cannot even be fetched.
     private func skip(_ fault: Fault) -> Bool {
-        if !fault.isTrap {
-            do throws(Fault) {
-                let next = state.pointee.rip &+ UInt64(try fetchInstruction().length)
-                state.pointee.rip = is64BitMode ? next : next & 0xFFFF_FFFF
-            } catch {
-                return false
-            }
-        }
+        guard fault.isTrap else { return skipInstruction() }
         state.pointee.interruptShadow = 0
         state.pointee.time &+= 1
         state.pointee.work &+= 1
@@ -102,23 +98,44 @@ extension Processor {
     }
 
     /// Delivers a non-maskable interrupt; others wait until an IRET.
-    func takeNMI() { deliverInterrupt(2, source: .nonMaskableInterrupt) }
+    func takeNMI() {
+        switch answer(toInterrupt: 2) {
+        case .deliver: deliver(Fault(vector: 2), source: .nonMaskableInterrupt)
+        case .drop: break
+        case .wait: state.pointee.signals |= Signal.nmi
+        case .replace(let fault): deliver(fault, source: .exception)
+        }
+    }
 
     /// Takes the vector that the interrupt controllers have, if they still have one, and delivers it.
     func takeInterrupt() {
+        var answer = InterruptAnswer.deliver
+        var pending: UInt8?
+        if watched.contains(.interrupt) { pending = environment.pendingInterrupt() }
+        if let pending { answer = self.answer(toInterrupt: pending) }
+        if answer == .wait { return }
         guard let vector = environment.acknowledgeInterrupt() else { return withdraw(Signal.interrupt) }
-        deliverInterrupt(vector, source: .externalInterrupt)
+        if watched.contains(.interrupt) && pending == nil { answer = self.answer(toInterrupt: vector) }
+        switch answer {
+        case .deliver, .wait: deliver(Fault(vector: vector), source: .externalInterrupt)
+        case .drop: break
+        case .replace(let fault): deliver(fault, source: .exception)
+        }
     }
 
-    private func deliverInterrupt(_ vector: UInt8, source: EventSource) {
-        if watched.contains(.interrupt) {
-            switch environment.intercept(.interrupt(vector: vector)) {
-            case .proceed, .reply: break
-            case .skip: return
-            case .inject(let fault): return deliver(fault, source: .exception)
-            }
+    /// What becomes of an interrupt that is to be taken.
+    private enum InterruptAnswer: Equatable {
+        case deliver, drop, wait
+        case replace(Fault)
+    }
+
+    private func answer(toInterrupt vector: UInt8) -> InterruptAnswer {
+        guard watched.contains(.interrupt) else { return .deliver }
+        switch ask(.interrupt(vector: vector)) {
+        case .proceed, .reply: return .deliver
+        case .skip: return .drop
+        case .inject(let fault): return fault.isSuspension ? .wait : .replace(fault)
         }
-        deliver(Fault(vector: vector), source: source)
     }
 
     /// Delivers an event: an exception at `state.rip`, an interrupt before the instruction there, or what VM entry
@@ -190,7 +207,13 @@ extension Processor {
                     fault = second
                 }
                 source = .exception
-                if watched.contains(.exception) { _ = environment.intercept(.exception(fault)) }
+                if watched.contains(.exception) {
+                    switch environment.intercept(.exception(fault)) {
+                    case .proceed, .reply: break
+                    case .skip: if skip(fault) { return }
+                    case .inject(let other): fault = other
+                    }
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ extension Processor {
     /// Asks the watcher of system calls; true if the instruction is done.
     private func systemCallIsHandled() throws(Fault) -> Bool {
         guard watched.contains(.syscall) else { return false }
-        switch environment.intercept(.syscall) {
+        switch ask(.syscall) {
         case .proceed: return false
         case .skip: return true
         case .reply(let value):

@@ -49,7 +49,7 @@ extension Processor {
         let index = UInt32(truncatingIfNeeded: state.pointee.rcx)
         var replied: UInt64?
         if watched.contains(.modelSpecificRegister) {
-            switch environment.intercept(.readModelSpecificRegister(index: index)) {
+            switch ask(.readModelSpecificRegister(index: index)) {
             case .proceed: break
             case .skip: return
             case .reply(let value): replied = value
@@ -67,7 +67,7 @@ extension Processor {
         let index = UInt32(truncatingIfNeeded: state.pointee.rcx)
         let value = state.pointee.rdx << 32 | state.pointee.rax & 0xFFFF_FFFF
         if watched.contains(.modelSpecificRegister) {
-            switch environment.intercept(.writeModelSpecificRegister(index: index, value: value)) {
+            switch ask(.writeModelSpecificRegister(index: index, value: value)) {
             case .proceed, .reply: break
             case .skip: return
             case .inject(let fault): throw fault

@@ -20,31 +20,26 @@ extension Processor {
     /// Reads a port that the program may use, as watchers and breakpoints see it.
     package func portRead(_ port: UInt16, width: Int) throws(Fault) -> UInt64 {
         leaveBlockAfterThisInstruction()
+        var verdict = EventVerdict.proceed
+        if watched.contains(.port) { verdict = ask(.portRead(port: port, width: width)) }
+        if case .inject(let fault) = verdict { throw fault }
         noteDebugPort(port, width: width)
-        if watched.contains(.port) {
-            switch environment.intercept(.portRead(port: port, width: width)) {
-            case .proceed: break
-            case .skip: return state.pointee.rax
-            case .reply(let value): return value
-            case .inject(let fault): throw fault
-            }
+        return switch verdict {
+        case .skip: state.pointee.rax
+        case .reply(let value): value
+        case .proceed, .inject: UInt64(environment.readPort(port, width: width))
         }
-        return UInt64(environment.readPort(port, width: width))
     }
 
     /// Writes a port that the program may use, as watchers and breakpoints see it.
     package func portWrite(_ port: UInt16, _ value: UInt64, width: Int) throws(Fault) {
         let value = UInt32(truncatingIfNeeded: truncate(value, width: width * 8))
         leaveBlockAfterThisInstruction()
+        var verdict = EventVerdict.proceed
+        if watched.contains(.port) { verdict = ask(.portWrite(port: port, value: value, width: width)) }
+        if case .inject(let fault) = verdict { throw fault }
         noteDebugPort(port, width: width)
-        if watched.contains(.port) {
-            switch environment.intercept(.portWrite(port: port, value: value, width: width)) {
-            case .proceed, .reply: break
-            case .skip: return
-            case .inject(let fault): throw fault
-            }
-        }
-        environment.writePort(port, value, width: width)
+        if verdict != .skip { environment.writePort(port, value, width: width) }
     }
 
     /// IN.

@@ -7,7 +7,7 @@ extension Processor {
     func halt() throws(Fault) {
         guard cpl == 0 else { throw .generalProtection(0) }
         if watched.contains(.halt) {
-            switch environment.intercept(.halt) {
+            switch ask(.halt) {
             case .proceed, .reply: break
             case .skip: return
             case .inject(let fault): throw fault
@@ -62,7 +62,7 @@ extension Processor {
     /// VMCALL and VMMCALL: a call to whoever watches, else #UD as on a processor without a hypervisor.
     func hypercall() throws(Fault) {
         guard watched.contains(.hypercall) else { throw .invalidOpcode }
-        switch environment.intercept(.hypercall) {
+        switch ask(.hypercall) {
         case .proceed: throw .invalidOpcode
         case .skip: break
         case .reply(let value): state.pointee.rax = value

@@ -9,7 +9,7 @@ extension Processor {
         if isVirtual8086 && state.pointee.iopl < 3 { throw .generalProtection(0) }
         let vector = UInt8(truncatingIfNeeded: instruction.immediate)
         if watched.contains(.interrupt) {
-            switch environment.intercept(.interrupt(vector: vector)) {
+            switch ask(.interrupt(vector: vector)) {
             case .proceed, .reply: break
             case .skip: return
             case .inject(let fault): throw fault
@@ -25,7 +25,7 @@ extension Processor {
                 .exception(Fault(vector: vector), source), instructionLength: currentInstructionLength)
         }
         if watched.contains(.exception) {
-            switch environment.intercept(.exception(Fault(vector: vector))) {
+            switch ask(.exception(Fault(vector: vector))) {
             case .proceed, .reply: break
             case .skip: return
             case .inject(let fault): throw fault

@@ -48,7 +48,7 @@ extension Processor {
         let leaf = UInt32(truncatingIfNeeded: state.pointee.rax)
         let subleaf = UInt32(truncatingIfNeeded: state.pointee.rcx)
         if watched.contains(.cpuid) {
-            switch environment.intercept(.cpuid(leaf: leaf, subleaf: subleaf)) {
+            switch ask(.cpuid(leaf: leaf, subleaf: subleaf)) {
             case .proceed, .reply: break
             case .skip: return
             case .inject(let fault): throw fault

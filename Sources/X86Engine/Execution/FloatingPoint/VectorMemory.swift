@@ -84,6 +84,10 @@ extension Processor {
     /// Reads `count` bytes, at most 4096; nothing is read if any of them faults.
     func readBlock(_ linear: UInt64, into target: UnsafeMutableRawPointer, count: Int) throws(Fault) {
         let range = try translateRange(linear, count: count, .read)
+        if var reply = try reportRead(linear, count, range), count <= 8 {
+            // SAFETY: the caller's buffer has `count` bytes, no more than a quadword here.
+            return target.copyMemory(from: &reply, byteCount: count)
+        }
         readPhysicalBytes(range.first, into: target, count: range.firstCount)
         readPhysicalBytes(range.second, into: target + range.firstCount, count: count - range.firstCount)
     }
@@ -91,6 +95,7 @@ extension Processor {
     /// Writes `count` bytes, at most 4096; nothing is written if any of them faults.
     func writeBlock(_ linear: UInt64, from source: UnsafeRawPointer, count: Int) throws(Fault) {
         let range = try translateRange(linear, count: count, .write)
+        if try reportWrite(linear, count, range, nil) { return }
         writePhysicalBytes(range.first, from: source, count: range.firstCount)
         writePhysicalBytes(range.second, from: source + range.firstCount, count: count - range.firstCount)
     }

@@ -117,6 +117,8 @@ extension Processor {
                 // What is delivered between iterations saves RF set (SDM vol. 3 section 18.3.1.1), and going on does not
                 // meet a breakpoint on this instruction again.
                 s.pointee.systemFlags |= RFLAGS.RF
+                control.pointee.continuedString = InstructionReport(
+                    time: s.pointee.time &+ 1, rip: s.pointee.rip)
                 return
             }
             s.pointee.time &+= 1

@@ -1,0 +1,70 @@
+import X86Engine
+
+/// Names an installed handler.
+public struct HandlerID: Hashable, Sendable {
+    let rawValue: UInt64
+}
+
+/// The handlers of a guest, in order of installation.
+final class HandlerTable {
+    final class Entry {
+        let id: HandlerID
+        let filter: EventFilter
+        let body: (GuestEvent) -> Verdict
+        let consoleMatcher: ((UInt8) -> Bool)?
+        /// False once it is removed, which may happen while an event goes round.
+        var isInstalled = true
+
+        init(_ id: HandlerID, _ filter: EventFilter, _ body: @escaping (GuestEvent) -> Verdict) {
+            self.id = id
+            self.filter = filter
+            self.body = body
+            consoleMatcher = filter.kind == .console ? filter.consolePattern?.makeMatcher() ?? { _ in true } : nil
+        }
+    }
+
+    private(set) var entries: [Entry] = []
+    private(set) var watchesConsole = false
+    private var next: UInt64 = 1
+
+    func add(_ filter: EventFilter, _ body: @escaping (GuestEvent) -> Verdict) -> HandlerID {
+        defer { next += 1 }
+        let entry = Entry(HandlerID(rawValue: next), filter, body)
+        entries.append(entry)
+        watchesConsole = watchesConsole || filter.kind == .console
+        return entry.id
+    }
+
+    func remove(_ id: HandlerID) {
+        entries.first { $0.id == id }?.isInstalled = false
+        entries.removeAll { $0.id == id }
+        watchesConsole = entries.contains { $0.filter.kind == .console }
+    }
+
+    /// Whether any handler accepts an event.
+    func accept(_ key: EventKey) -> Bool { entries.contains { $0.filter.accepts(key) } }
+
+    /// The kinds that the processor must report.
+    var kinds: EventKinds { entries.reduce(into: []) { $0.insert($1.filter.processorKinds) } }
+
+    /// The memory whose accesses are waited for.
+    var watchedMemory: [MemoryWatch] {
+        entries.filter { $0.filter.processorKinds == .memory }.map(\.filter.memoryWatch)
+    }
+
+    /// The instructions that are waited for.
+    var watchedInstructions: InstructionWatch {
+        var watch = InstructionWatch()
+        for entry in entries {
+            if entry.filter.kind == .instruction { watch.patterns.formUnion(entry.filter.patterns) }
+            guard entry.filter.kind == .exec else { continue }
+            let range = entry.filter.numbers ?? 0...UInt64.max
+            if range.count(isAtMost: 1) { watch.addresses.insert(range.lowerBound) } else { watch.ranges.append(range) }
+        }
+        return watch
+    }
+}
+
+extension ClosedRange<UInt64> {
+    fileprivate func count(isAtMost limit: UInt64) -> Bool { upperBound &- lowerBound < limit }
+}

@@ -1,0 +1,38 @@
+/// Everything architectural that a processor holds, between two instructions.
+///
+/// What is derived (the soft TLB, cached blocks) or steers a run is not part of it.
+package struct ProcessorSnapshot {
+    fileprivate var state: ProcessorState
+    fileprivate var faultChain: [FaultRecord]
+    fileprivate var transitions: TransitionCounters
+}
+
+extension Processor {
+    /// Keeps the state; nothing may be running.
+    package func snapshot() -> ProcessorSnapshot {
+        ProcessorSnapshot(
+            state: state.pointee, faultChain: control.pointee.faultChain, transitions: control.pointee.transitions)
+    }
+
+    /// Brings a state back; nothing may be running.
+    package func restore(_ snapshot: ProcessorSnapshot) {
+        // The soft TLB is this processor's own.
+        let (tlb, mask) = (state.pointee.tlb, state.pointee.tlbMask)
+        state.pointee = snapshot.state
+        state.pointee.tlb = tlb
+        state.pointee.tlbMask = mask
+        state.pointee.signals &= ~Signal.stop
+        setDeadline(.max)
+        state.pointee.limit = .max
+        control.pointee.faultChain = snapshot.faultChain
+        control.pointee.transitions = snapshot.transitions
+        control.pointee.hasFault = false
+        control.pointee.link = nil
+        control.pointee.reportedAddress = InstructionReport()
+        control.pointee.reportedOperation = InstructionReport()
+        control.pointee.continuedString = InstructionReport()
+        control.pointee.decisions = Decisions()
+        flushTLB()
+        updateMode()
+    }
+}

@@ -1,0 +1,98 @@
+import X86
+
+/// The instructions that are reported before they execute.
+package struct InstructionWatch: Equatable, Sendable {
+    /// Single addresses (RIP).
+    package var addresses: Set<UInt64> = []
+    /// Ranges of addresses (RIP).
+    package var ranges: [ClosedRange<UInt64>] = []
+    /// Kinds of instruction, wherever they lie.
+    package var patterns: Set<InstructionPattern> = []
+
+    /// Makes one that watches nothing.
+    package init() {}
+
+    var watchesAddresses: Bool { !addresses.isEmpty || !ranges.isEmpty }
+
+    func contains(_ rip: UInt64) -> Bool { addresses.contains(rip) || ranges.contains { $0.contains(rip) } }
+
+    func contains(_ instruction: borrowing Instruction) -> Bool {
+        guard !patterns.isEmpty else { return false }
+        let found = InstructionPattern(instruction)
+        return patterns.contains { $0.accepts(found) }
+    }
+}
+
+/// Where an instruction was reported: going on from there, after a stop or between the iterations of a REP that only
+/// the engine has interrupted, reports it no second time.
+struct InstructionReport: Equatable {
+    var time = UInt64.max
+    var rip: UInt64 = 0
+}
+
+// Blocks end before a watched instruction, and one that begins with such an instruction is entered by the dispatcher
+// alone, which reports it. So nothing else costs anything.
+
+extension Processor {
+    /// The instructions before which `.execute` and `.instruction` are reported; changes hold from the next one on.
+    package var watchedInstructions: InstructionWatch {
+        get { control.pointee.watchedInstructions }
+        set {
+            guard newValue != control.pointee.watchedInstructions else { return }
+            control.pointee.watchedInstructions = newValue
+            control.pointee.blocksAreStale = true
+            leaveBlockAfterThisInstruction()
+        }
+    }
+
+    /// Reports the next instruction if its address is watched; true if it was, and everything is to be looked at anew.
+    func reportWatchedAddress() -> Bool {
+        let s = state
+        let here = InstructionReport(time: s.pointee.time, rip: s.pointee.rip)
+        guard control.pointee.watchedInstructions.contains(here.rip), here != control.pointee.reportedAddress,
+            here != control.pointee.continuedString
+        else { return false }
+        control.pointee.reportedAddress = here
+        obey(environment.intercept(.execute(address: here.rip)))
+        return true
+    }
+
+    /// Reports the next instruction if its operation is watched; true if it was.
+    func reportWatchedOperation() -> Bool {
+        let s = state
+        let here = InstructionReport(time: s.pointee.time, rip: s.pointee.rip)
+        guard !control.pointee.watchedInstructions.patterns.isEmpty, here != control.pointee.reportedOperation,
+            here != control.pointee.continuedString
+        else { return false }
+        // A code breakpoint comes before the fetch, whose faults are raised when the instruction executes.
+        if codeBreakpointsEnabled, codeBreakpointFault() != nil { return false }
+        guard let instruction = try? fetchInstruction(), control.pointee.watchedInstructions.contains(instruction)
+        else {
+            return false
+        }
+        control.pointee.reportedOperation = here
+        obey(environment.intercept(.instruction(InstructionPattern(instruction))))
+        return true
+    }
+
+    private func obey(_ verdict: EventVerdict) {
+        switch verdict {
+        case .proceed, .reply: break
+        case .skip: _ = skipInstruction()
+        case .inject(let fault): deliver(fault)
+        }
+    }
+
+    /// Goes on behind the next instruction as if it had been done; false if it cannot even be fetched.
+    func skipInstruction() -> Bool {
+        let s = state
+        guard let instruction = try? fetchInstruction() else { return false }
+        let next = s.pointee.rip &+ UInt64(instruction.length)
+        s.pointee.rip = is64BitMode ? next : next & 0xFFFF_FFFF
+        s.pointee.interruptShadow = 0
+        s.pointee.systemFlags &= ~RFLAGS.RF
+        s.pointee.time &+= 1
+        s.pointee.work &+= 1
+        return true
+    }
+}
