@@ -205,7 +205,7 @@ enum EventFilters {
             guard let range = try numbers(pattern["range"], of: pattern.source as? GuestObject) else {
                 throw HostFailure(.wrongArguments, "`\(name)` needs an address or a range")
             }
-            let isPhysical = pattern["physical"]?.isEqual(to: .bool(true)) ?? false
+            let isPhysical = if case .bool(true) = pattern["physical"] { true } else { false }
             return kind == .read ? .read(range, physical: isPhysical) : .write(range, physical: isPhysical)
         case .instruction:
             let mnemonic: String
