@@ -91,9 +91,10 @@ extension Processor {
 
         let topLevel = legacy ? 2 : s.pointee.efer & EFER.LMA != 0 ? 4 : 3
         let addressBits = physicalAddressMask & 0x000F_FFFF_FFFF_F000
-        // Bits of an 8-byte entry that must be zero: between MAXPHYADDR and bit 51, and XD while NXE is clear.
-        let reserved: UInt64 =
-            legacy ? 0 : (0x000F_FFFF_FFFF_F000 & ~addressBits) | (executeDisable ? 0 : PageEntry.XD)
+        // Bits of an 8-byte entry that must be zero: from MAXPHYADDR to bit 51, or with three levels to bit 62
+        // (section 4.4.2), and XD while NXE is clear.
+        let above: UInt64 = topLevel == 3 ? 0x7FFF_FFFF_FFFF_F000 : 0x000F_FFFF_FFFF_F000
+        let reserved: UInt64 = legacy ? 0 : (above & ~addressBits) | (executeDisable ? 0 : PageEntry.XD)
         var permissions: UInt64 = PageEntry.RW | PageEntry.US
         var forbidsExecution = false
         // Entries read and where, so that accessed flags are set only when the translation succeeds.
