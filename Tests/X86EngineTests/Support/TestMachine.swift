@@ -54,6 +54,8 @@ final class TestMachine: ProcessorEnvironment {
     var pendingVectors: [UInt8] = []
     var taskPriority: UInt8 = 0
     var apicBase: UInt64 = 0xFEE0_0900
+    /// The vector of a SIPI that a guest of VMX waits for.
+    var startUpVector: UInt8?
 
     init(model: ProcessorModel = ProcessorModel(), tlbEntries: Int = 64, blockCacheEnabled: Bool = true) throws {
         struct OutOfMemory: Error {}
@@ -103,6 +105,8 @@ final class TestMachine: ProcessorEnvironment {
         if pendingVectors.isEmpty { made?.withdraw(Signal.interrupt) }
         return vector
     }
+
+    func acknowledgeStartUp() -> UInt8? { startUpVector }
 
     func intercept(_ event: ProcessorEvent) -> EventVerdict {
         events.append(event)
