@@ -101,8 +101,8 @@ private typealias Layout = TestMachine.Layout
         #expect(throws: Never.self) { try ProcessorModel.amd64.check() }
         #expect(throws: Never.self) { try ProcessorModel.intel32.check() }
         var model = ProcessorModel()
-        model.features.insert(.vmx)
-        #expect(throws: ProcessorModelError.notImplemented(.vmx)) { try model.check() }
+        model.features.insert(.monitor)
+        #expect(throws: ProcessorModelError.notImplemented(.monitor)) { try model.check() }
         model = ProcessorModel()
         model.features.remove(.ssse3)
         #expect(throws: ProcessorModelError.missingRequirement(.sse41, .ssse3)) { try model.check() }

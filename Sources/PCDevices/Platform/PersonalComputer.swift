@@ -223,6 +223,9 @@ package final class PersonalComputer {
     /// Takes the pending INIT and initializes the processor's local APIC.
     package func acknowledgeInitialize(_ processor: Int) { localAPIC(processor)?.initialize() }
 
+    /// Takes the pending INIT of a processor that leaves a guest for it; its local APIC stays as it is.
+    package func takeInitialize(_ processor: Int) { localAPIC(processor)?.acknowledge(.initialize) }
+
     /// Takes the pending start-up interrupt; a processor that does not wait for one takes and ignores it.
     ///
     /// - Returns: its vector, the start address divided by 4,096; nil when none waits.

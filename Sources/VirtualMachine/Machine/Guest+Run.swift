@@ -94,8 +94,8 @@ extension Guest {
     /// the host's time; false if nothing will ever wake it.
     private func idle(until endTime: UInt64) -> Bool {
         let state = processor.state
-        let canWake = state.pointee.IF || state.pointee.signals & Signal.nmi != 0
-        let event = min(platform.pc.clock.nextDeadline, console.nextReplay)
+        let canWake = processor.wakesOnInterrupt || state.pointee.signals & Signal.nmi != 0
+        let event = min(platform.pc.clock.nextDeadline, console.nextReplay, processor.guestTimerDeadline)
         guard canWake, event != .max || console.isAttached else { return false }
         var next = min(event, platform.runEnd)
         if let connection = console.connection {

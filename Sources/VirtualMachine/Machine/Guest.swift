@@ -102,6 +102,7 @@ public final class Guest {
             zero(from: block.address &+ UInt64(block.bytes.count), to: block.range.upperBound)
         }
         processor.programMemoryTypes()
+        processor.programFeatureControl()
         processor.begin(image.state)
         processor.state.pointee.random = pristineRandom
         platform.synchronize()

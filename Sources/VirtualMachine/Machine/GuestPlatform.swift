@@ -60,6 +60,10 @@ package final class GuestPlatform: ProcessorEnvironment {
         around { pc.acknowledgeInterrupt(0) }
     }
 
+    package func acknowledgeInitialize() { around { pc.takeInitialize(0) } }
+
+    package func acknowledgeStartUp() -> UInt8? { around { pc.acknowledgeStartUp(0) } }
+
     package func intercept(_ event: ProcessorEvent) -> EventVerdict {
         observer?(event) ?? .proceed
     }

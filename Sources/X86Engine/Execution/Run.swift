@@ -18,6 +18,7 @@ extension Processor {
     /// Runs until something needs the machine: the dispatcher of blocks.
     package func run() -> RunResult {
         let s = state
+        if s.pointee.virtualization.vmx.resumesAtNextRun { resumeGuestOfMonitor() }
         while true {
             restorePatch()
             var link = control.pointee.link

@@ -18,6 +18,13 @@ extension ProcessorModel {
     /// A 64-bit processor with an Intel name: family 6, model 8FH (Sapphire Rapids), without its vector extensions.
     package static let intel64 = ProcessorModel()
 
+    /// `intel64` with VMX: capability MSRs, EPT, VPID and unrestricted guests.
+    package static let intel64VMX: ProcessorModel = {
+        var model = ProcessorModel()
+        model.features.insert(.vmx)
+        return model
+    }()
+
     /// A 64-bit processor with an AMD name: family 19H, model 11H (Zen 4), without its vector extensions.
     package static let amd64: ProcessorModel = {
         var model = ProcessorModel()

@@ -75,6 +75,19 @@ extension Processor {
         return hasher.value
     }
 
+    /// A hash of what a guest can see of the processor: control registers and time-stamp counter as it reads them, and
+    /// nothing of who virtualizes it; on bare metal the same as `stateHash`.
+    package func guestVisibleStateHash() -> UInt64 {
+        var visible = state.pointee
+        visible.cr0 = visibleControlRegister(0, visible.cr0)
+        visible.cr4 = visibleControlRegister(4, visible.cr4)
+        visible.tscOffset &+= visible.virtualization.timeStampOffset
+        visible.virtualization = VirtualizationState()
+        var hasher = StateHasher()
+        visible.combine(into: &hasher)
+        return hasher.value
+    }
+
     /// The physical address that a linear one leads to for the current privilege level's data reads, nil where there
     /// is none.
     ///

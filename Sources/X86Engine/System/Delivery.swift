@@ -150,7 +150,7 @@ extension Processor {
         var source = firstSource
         var chain: [FaultRecord] = []
         state.pointee.time &+= 1
-        if state.pointee.activity == .halted { state.pointee.activity = .active }
+        if state.pointee.activity == .halted || isGuest { state.pointee.activity = .active }
         // A handler entry is control flow that the instruction after a shadow cannot be protected from.
         state.pointee.interruptShadow = 0
         // Ends: each round either delivers, or raises the severity of what is to be delivered (benign, contributory,

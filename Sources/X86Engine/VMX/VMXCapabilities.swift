@@ -6,6 +6,14 @@ extension MSR {
     static let vmxCapabilities: ClosedRange<UInt32> = 0x480...0x490
 }
 
+extension Processor {
+    /// Locks IA32_FEATURE_CONTROL with VMX enabled, as firmware leaves it; models without VMX do not have the MSR.
+    package func programFeatureControl() {
+        guard model.features.contains(.vmx) else { return }
+        state.pointee.virtualization.vmx.featureControl = 5
+    }
+}
+
 /// One word of 32 controls: which may be 1, and which must be.
 struct ControlCapability: Equatable, Sendable {
     var allowed: UInt32

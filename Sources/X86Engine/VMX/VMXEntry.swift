@@ -32,6 +32,11 @@ extension Processor {
         }
     }
 
+    /// Enters a guest again whose monitor has asked for a stop.
+    func resumeGuestOfMonitor() {
+        if let failure = enterVMXGuest() { exitFromVMX(failure) }
+    }
+
     /// Goes on with the guest after a monitor has handled an exit; the failure is the next exit.
     func enterVMXGuest() -> VMExit? {
         state.pointee.virtualization.vmx.resumesAtNextRun = false

@@ -68,6 +68,16 @@ extension Processor {
 
     // MARK: Saving
 
+    /// Writes what the processor holds into the guest-state area of the current VMCS, activity and blocking included: for
+    /// a monitor that takes over a machine which has run without it.
+    package func captureGuestState() {
+        saveGuestState(VMExit(cause: .preemptionTimer))
+        writeVMCS(.guestDR7, state.pointee.dr7)
+        writeVMCS(.guestPAT, state.pointee.pat)
+        writeVMCS(.guestEFER, state.pointee.efer)
+        writeVMCS(.vmcsLinkPointer, .max)
+    }
+
     private func saveGuestState(_ exit: VMExit) {
         let s = state
         let vmx = s.pointee.virtualization.vmx
@@ -103,7 +113,7 @@ extension Processor {
         writeVMCS(.guestInterruptibility, UInt64(s.pointee.interruptShadow & 3) | (nmiBlocked ? 8 : 0))
         writeVMCS(.guestActivity, UInt64(s.pointee.activity.rawValue))
         writeVMCS(.guestPendingDebugExceptions, savedPendingDebug(exit))
-        if controls.secondary.contains(.enableEPT) {
+        if !isGuest || controls.secondary.contains(.enableEPT) {
             writeVMCS(.guestPDPTE0, s.pointee.pdpte.0)
             writeVMCS(.guestPDPTE1, s.pointee.pdpte.1)
             writeVMCS(.guestPDPTE2, s.pointee.pdpte.2)

@@ -26,16 +26,10 @@ final class VMXMachine {
     /// Where the guest starts.
     enum GuestKind { case long, protected, real }
 
-    static let model: ProcessorModel = {
-        var model = ProcessorModel()
-        model.features.insert(.vmx)
-        return model
-    }()
-
     let machine: TestMachine
     var processor: Processor { machine.processor }
 
-    init(guest: GuestKind = .long, model: ProcessorModel = VMXMachine.model) throws {
+    init(guest: GuestKind = .long, model: ProcessorModel = .intel64VMX) throws {
         machine = try TestMachine(model: model)
         machine.prepare(.long)
         machine.state.cr0 |= CR0.NE
