@@ -79,7 +79,7 @@ extension PhysicalMemory {
             pageFlags[page].remove(.unsaved)
         }
         addressLineMask = snapshot.addressLineMask
-        dropAllTranslations()
+        dropAllSecondLevelTranslations()
         if hadCode { for entry in processors { entry.processor.control.pointee.blocksAreStale = true } }
         return true
     }

@@ -32,6 +32,7 @@ extension Processor {
         control.pointee.reportedOperation = InstructionReport()
         control.pointee.continuedString = InstructionReport()
         control.pointee.decisions = Decisions()
+        forgetVirtualization()
         flushTLB()
         updateMode()
     }

@@ -43,6 +43,17 @@ extension Processor {
         }
     }
 
+    /// Forgets what is derived from the virtualization state, which has been replaced.
+    func forgetVirtualization() {
+        control.pointee.exit = nil
+        control.pointee.vectoring = nil
+        control.pointee.unblockedNMIsAt = .max
+        control.pointee.hostTranslations = nil
+        control.pointee.guestTranslations = nil
+        secondLevelCache.current = nil
+        useSecondLevel(state.pointee.virtualization.secondLevel)
+    }
+
     /// Drops translations if the side that has been entered does not have the context it was left with.
     func checkTranslationContext() {
         let known = isGuest ? control.pointee.guestTranslations : control.pointee.hostTranslations

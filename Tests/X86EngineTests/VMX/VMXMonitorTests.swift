@@ -17,12 +17,12 @@ private final class ClosureMonitor: VirtualMachineMonitor {
 
 /// Exits that go to a monitor in Swift instead of guest software.
 @Suite struct VMXMonitorTests {
-    private func launch(_ code: String, _ vmx: VMXMachine) throws -> RunResult {
+    private func launch(_ code: String, _ vmx: VMXMachine, counts: UInt64 = 1000) throws -> RunResult {
         vmx.machine.write(
             try Assembler(mode: .bits64, origin: VMXMachine.Place.guestCode).assemble(code).bytes,
             at: VMXMachine.Place.guestCode)
         #expect(vmx.processor.enterGuest(launches: true) == nil)
-        return vmx.machine.run()
+        return vmx.machine.run(counts)
     }
 
     @Test func advancingGoesOnBehindTheInstructionWhichCounts() throws {
@@ -79,6 +79,23 @@ private final class ClosureMonitor: VirtualMachineMonitor {
         #expect(vmx.machine.state.rip == VMXMachine.Place.guestCode)
         #expect(vmx.machine.run() == .halted)
         #expect(asked == 2 && vmx.machine.state.rip == VMXMachine.Place.guestCode + 3)
+    }
+
+    @Test func snapshotsTakenInsideAGuestGoOnThere() throws {
+        let vmx = try VMXMachine()
+        vmx.useEPT()
+        vmx.machine.write(UInt64(0x6_1000 | 0x37), at: vmx.eptEntry(0x6_0000))
+        vmx.machine.write(UInt64(0x2222), at: 0x6_1000)
+        #expect(try launch("nop\nmov rbx, [0x60000]\ncpuid", vmx, counts: 1) == .deadline)
+        let snapshot = vmx.processor.snapshot()
+        #expect(vmx.machine.run() == .halted)
+        #expect(vmx[.exitReason] == 10)
+        vmx.machine.state.rbx = 0
+        vmx[.exitReason] = 0
+        vmx.processor.restore(snapshot)
+        #expect(vmx.machine.state.virtualization.isGuest)
+        #expect(vmx.machine.run() == .halted)
+        #expect(vmx.machine.state.rbx == 0x2222 && vmx[.exitReason] == 10)
     }
 
     @Test func aGuestAndABareMachineAreInTheSameState() throws {
