@@ -234,7 +234,7 @@ struct GuestTests {
 
     static let refusals = [
         ("guest g { boot: .long; cpus: 2; ring 0 { asm { hlt } } }", "V0320"),
-        ("guest g { boot: .long; cpuid: 1 }", "V0320"),
+        ("guest g { boot: .long; cpuid: 1 }", "V0310"),
         ("guest g { memory: 10 KiB; boot: .long; ring 0 { asm { hlt } } }", "V0504"),
         ("import linux\nlinux.bzImage(\"no such kernel\")", "V0504"),
         ("import linux\nlinux.bzImage(\"/tmp\")", "V0504"), ("import linux\nlinux.vmlinux(\"/dev/null\")", "V0504"),

@@ -1,233 +1,202 @@
 import Testing
 import VScript
 
-/// A reproducible source of numbers.
-struct Numbers {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
-
-    mutating func next() -> UInt64 {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return state ^ state >> 29
-    }
-
-    mutating func next(_ count: Int) -> Int { Int(next() % UInt64(max(count, 1))) }
-
-    /// An int of the language, more often near the ends of its ranges.
-    mutating func int() -> Int128 {
-        let corners: [Int128] = [
-            0, 1, -1, 2, 7, 63, 64, 0x7FFF, 0x8000, Int128(Int32.max), Int128(Int32.min), Int128(Int64.max),
-            Int128(Int64.max) + 1, Int128(Int64.min), Int128(UInt64.max), Int128(UInt64.max) - 1,
-        ]
-        switch next(3) {
-        case 0: return corners[next(corners.count)]
-        case 1: return Int128(next() >> UInt64(next(64)))
-        default: return max(-Int128(next() >> UInt64(next(64))), Int128(Int64.min))
-        }
-    }
+/// A script in `stdlib/examples`.
+private func example(_ name: String) throws -> String {
+    let folder = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    return try value("import file\nfile.text(\"/\(folder)/stdlib/examples/\(name).vscript\")").text
 }
 
-@Suite("Bytecode and its machine")
+/// A guest `g` of ring 0 code, with more in its body.
+private func guest(_ code: String, _ body: String = "") -> String {
+    "guest g { memory: 4 MiB; boot: .long; \(body)\n ring 0 { asm {\n \(code)\n } } }\n"
+}
+
+@Suite("What scripts do with machines")
 struct MachineTests {
-    private static let integers = Int128(Int64.min)...Int128(UInt64.max)
-
-    /// What an operator gives by arithmetic of more than 64 bits; nil if no int holds it.
-    private static func oracle(_ operation: String, _ left: Int128, _ right: Int128) -> String? {
-        let (first, second) = (UInt64(truncatingIfNeeded: left), UInt64(truncatingIfNeeded: right))
-        func exact(_ value: Int128, _ overflow: Bool = false) -> String? {
-            !overflow && integers.contains(value) ? String(value) : nil
-        }
-        switch operation {
-        case "+": return exact(left + right)
-        case "-": return exact(left - right)
-        case "*":
-            let (product, overflow) = left.multipliedReportingOverflow(by: right)
-            return exact(product, overflow)
-        case "/": return right == 0 ? nil : exact(left / right)
-        case "%": return right == 0 ? nil : exact(left % right)
-        case "&": return String(first & second)
-        case "|": return String(first | second)
-        case "^": return String(first ^ second)
-        case "&+": return String(first &+ second)
-        case "&-": return String(first &- second)
-        case "&*": return String(first &* second)
-        case "<<":
-            if right < 0 { return nil }
-            if left == 0 { return "0" }
-            return right > 63 ? nil : exact(left << right)
-        case ">>": return right < 0 ? nil : right > 63 ? "0" : String(first >> UInt64(right))
-        case "&<<": return right < 0 ? nil : right > 63 ? "0" : String(first << UInt64(right))
-        case "<": return String(left < right)
-        case "<=": return String(left <= right)
-        case ">": return String(left > right)
-        case ">=": return String(left >= right)
-        case "==": return String(left == right)
-        default: return String(left != right)
-        }
+    @Test("a device in a script answers, transfers, interrupts, and goes back with a snapshot")
+    func device() throws {
+        #expect(try printed(example("device")).hasPrefix("adler32 0x11e60398 after "))
     }
 
-    private static let operators = [
-        "+", "-", "*", "/", "%", "&", "|", "^", "&+", "&-", "&*", "<<", ">>", "&<<", "<", "<=", ">", ">=", "==", "!=",
-    ]
-
-    @Test("operators on ints agree with wider arithmetic, in registers, with constants and in conditions")
-    func integers() throws {
-        var numbers = Numbers(7)
-        for operation in Self.operators {
-            let pairs = (0..<60).map { _ in
-                let shift = operation.hasSuffix("<<") || operation.hasSuffix(">>")
-                return (numbers.int(), shift && numbers.next(4) > 0 ? Int128(numbers.next(70)) : numbers.int())
-            }
-            let isComparison = Self.oracle(operation, 1, 2) == "true" || Self.oracle(operation, 1, 2) == "false"
-            // With both operands in variables, and with the right one in the instruction if it fits.
-            let lines = pairs.flatMap { left, right in
-                [
-                    "out.append(try { a[\(left)](\(right)) } catch e { e.code })",
-                    "out.append(try { let x = \(left); x \(operation) \(right) } catch e { e.code })",
-                    isComparison
-                        ? "out.append(try { let x = \(left); if x \(operation) \(right) { true } else { false } } catch e { e.code })"
-                        : "",
-                ]
-            }
-            let makers = Set(pairs.map(\.0)).map { "a[\($0)] = fn(y) { let x = \($0); x \(operation) y }" }
-            let source = (["let a = [:]", "let out = []"] + makers + lines + ["out"]).joined(separator: "\n")
-            guard case .list(let results) = try value(source) else {
-                Issue.record("no list for \(operation)")
-                continue
-            }
-            let expected = pairs.flatMap { left, right -> [String] in
-                let result = Self.oracle(operation, left, right) ?? "error"
-                return [result, result] + (isComparison ? [result] : [])
-            }
-            let found = results.items.map { item -> String in
-                if case .string(let code) = item { return code.hasPrefix("V04") ? "error" : code }
-                return item.source()
-            }
-            #expect(found == expected, "\(operation)")
-        }
+    @Test("a script answers hypercalls and CPUID")
+    func hypercall() throws {
+        #expect(try printed(example("hypercall")) == "hello from ring 0\n")
     }
 
-    @Test("loops run over ranges up to the ends of the ints")
-    func rangeEnds() throws {
+    @Test("a snapshot replays exactly")
+    func snapshot() throws {
         #expect(
-            try result("let out = []\nfor i in 0xFFFF_FFFF_FFFF_FFFE...0xFFFF_FFFF_FFFF_FFFF { out.append(i) }\nout")
-                == "[18446744073709551614, 18446744073709551615]")
-        #expect(
-            try result("let out = []\nfor i in 0x7FFF_FFFF_FFFF_FFFF ..+ 2 { out.append(i) }\nout")
-                == "[9223372036854775807, 9223372036854775808]")
-        #expect(
-            try result("let out = []\nfor i in -9223372036854775808 ..+ 2 { out.append(i) }\nout")
-                == "[-9223372036854775808, -9223372036854775807]")
-        #expect(try result("var n = 0\nfor i in 5..<5 { n += 1 }\nfor i in 5...5 { n += 10 }\nn") == "10")
-        #expect(failure("for i in 3..<2 { }")?.code == "V0404")
-        #expect(failure("for i in 1..<\"a\" { }")?.code == "V0403")
+            try printed(
+                """
+                guest g {
+                  memory: 4 MiB
+                  boot: .long
+                  ring 0 { syscall: back; asm { back: sysretq } }
+                  ring 3 { asm { again: syscall
+                                        inc rbx
+                                        jmp again } }
+                }
+                let start = g.snapshot()
+                let first = g.run(instructions: 10_000).digest
+                g.restore(start)
+                expect g.instructions == 0 && g.cpu.rbx == 0
+                expect g.run(instructions: 10_000).digest == first
+                expect start.pages > 0 && start.instructions == 0
+                g.restore(5)
+                """.replacing("g.restore(5)", with: "print(try { g.restore(5) } catch e { e.code })")) == "V0310\n")
     }
 
-    static let programs = [
-        "fn fib(n) { if n < 2 { n } else { fib(n - 1) + fib(n - 2) } }\nfib(9)",
-        "let m = [a: 1, b: [1, 2, 3]]\nm.c = \"x\\(m.a)\"\nm[\"d\"] = m.b.map(fn(x) { x * 2 })\nfor k, v in m { m.a += 1 }\nm",
-        "var s = \"\"\nfor i in 0..<20 { s += \"\\(i:04x) \" }\ns.split(\" \").filter(fn(t) { t != \"\" }).sorted().join(\"-\")",
-        "fn make() { var n = 0; fn() { n += 1; n } }\nlet f = make()\nf(); f()\n[f(), try { throw [a: 1] } catch e { e.a }]",
-        "let out = []\nfor i, c in \"héllo\" { out.append(match c { case \"l\" => i; case re\"[a-h]\" => -1; else => c }) }\nout",
-        "try { [1, 2][5] } catch e { e.message } + (nil ?? \"!\")",
-        "let x = 3\nexpect x == 3 && [x].count == 1\nfn d(a, b = a * 2) { a + b }\n[d(1), d(b: 1, a: 2)]",
-        "var i = 0\nwhile i < 10 && i != 7 { i += 1; if i == 3 { continue } }\n[i, hex\"01 02\" + bytes(\"A\"), 1 s * 3, .sym]",
-    ]
+    @Test("a device can stand in a guest, with ports, guards, replies and resets")
+    func nestedDevice() throws {
+        let source = guest(
+            """
+            mov dx, 0x504
+            in al, dx
+            mov bl, al
+            in eax, dx
+            mov edx, 0x600
+            out dx, al
+            in al, dx
+            hlt
+            """,
+            """
+            device box {
+              ports: [0x500 ... 0x507, 0x700]
+              var log = []
+              on read(4) if event.size == 1 { 0x11 }
+              on read(0 ... 7) { event.reply(0x2233_4455) }
+              on write { log.append([event.space, event.offset, event.value]) }
+              on reset { log = [] }
+            }
+            device other { ports: 0x600; var n = 7; on write { n = event.value; box.pulse() }; on read { n + 1 } }
+            """)
+        // The ACPI registers lie at 0x600.
+        #expect(failure(source)?.message.contains("0x600...0x600 of the device `other` overlaps") == true)
+        let moved = source.replacing("0x600", with: "0x710")
+        #expect(
+            try printed(
+                moved + """
+                    let stop = g.run()
+                    print(stop.reason, g.cpu.bl, g.cpu.al, g.devices.count, g.devices[0].log)
+                    """) == ".halted 17 86 2 []\n")
+    }
 
-    @Test("values survive when every allocation collects", arguments: programs + LanguageTests.scripts.map(\.0))
-    func stress(source: String) throws {
-        let expected = try result(source)
-        let session = Session()
-        session.output = { _ in }
-        session.collectsAlways = true
-        #expect(try session.evaluate(Program(source, named: "test.vscript")).source() == expected)
+    @Test("what a device or a timer throws ends the run as the script's error")
+    func deviceErrors() {
+        let ports = guest("in al, 0x70\nhlt", "device d { ports: 0x710; on read { nil.x } }")
+            .replacing("in al, 0x70", with: "mov edx, 0x710\nin al, dx")
+        #expect(failure(ports + "g.run()") != nil)
+        #expect(
+            failure(guest("again: jmp again") + "g.after(1 us, fn() { throw \"late\" })\ng.run(within: 1 ms)") != nil)
+        #expect(failure("device d { ports: 0x710 }") != nil)
+        #expect(failure(guest("hlt", "device d { mmio: 1 MiB ..+ 4 KiB }"))?.message.contains("of RAM") == true)
+        #expect(failure(guest("hlt", "device d { irq: 2; ports: 0x710 }")) != nil)
+        #expect(failure(guest("hlt", "device d { model: .virtioBlock }"))?.code == "V0320")
+    }
+
+    @Test("timers run at exact guest times")
+    func timers() throws {
+        #expect(
+            try printed(
+                guest("again: jmp again") + """
+                    g.after(500 ns, fn() { print("a", g.time, g.instructions) })
+                    let never = g.after(600 ns, fn() { print("never") })
+                    g.after(700 ns, fn() { print("b", g.time); g.after(100 ns, fn() { print("c", g.time) }) })
+                    expect never.isPending
+                    never.cancel()
+                    g.run(within: 1 us)
+                    """) == "a 500 ns 500\nb 700 ns\nc 800 ns\n")
+    }
+
+    @Test("watchpoints, instructions and the console are events")
+    func events() throws {
+        #expect(
+            try printed(
+                guest(
+                    """
+                    lea rbx, [rel cell]
+                    mov dword [rbx + 2], 0x01020304
+                    mov ax, [rbx + 4]
+                    cpuid
+                    mov edx, 0x3fb
+                    mov al, 3
+                    out dx, al
+                    mov edx, 0x3f8
+                    mov al, 'o'
+                    out dx, al
+                    mov al, 'k'
+                    out dx, al
+                    hlt
+                    align 16
+                    cell: dq 0, 0
+                    """, "on console(\"ok\") { print(\"body\") }") + """
+                        on g.write(g.symbols.cell + 4) { print("write", event.size, event.value) }
+                        on g.read(g.symbols.cell ..+ 8) { print("read", event.size); event.reply(0x7777) }
+                        on g.instruction(.cpuid) { print("cpuid", $ax); event.skip() }
+                        on g.console.prints("ok") { print("console") }
+                        g.run()
+                        """) == "write 4 16909060\nread 2\ncpuid 30583\nbody\nconsole\n")
     }
 
     @Test(
-        "members and formats survive when every allocation collects",
-        arguments: ValueTests.expressions + ValueTests.texts)
-    func stressMembers(source: String, expected: String) throws {
-        let session = Session()
-        session.output = { _ in }
-        session.collectsAlways = true
-        let value = try session.evaluate(Program(source, named: "test.vscript"))
-        #expect(value.source() == expected || value.text == expected)
+        "a verdict that makes no sense is an error where it is given",
+        arguments: [
+            ("out 0xe9, al\nhlt", "io", "reply(5)"), ("mov [rel 0], al\nhlt", "exception(.PF)", "reply(5)"),
+            ("hlt", "halt", "reply(1)"), ("ud2", "exception(.UD)", "inject(.NMI)"),
+        ])
+    func verdicts(code: String, event: String, verdict: String) {
+        let report = failure(guest(code, "on \(event) { event.\(verdict) }") + "g.run(instructions: 10)")
+        #expect(report != nil && report?.message.isEmpty == false)
     }
 
-    @Test("compiled programs are verified", arguments: programs + LanguageTests.scripts.map(\.0))
-    func verified(source: String) throws { #expect(try Program(source).isVerified) }
-
-    @Test("mutated bytecode is refused or runs to an end", arguments: 0..<8)
-    func mutations(seed: UInt64) throws {
-        var numbers = Numbers(seed)
-        let programs = try Self.programs.map { try Program($0, named: "test.vscript") }
-        var refused = 0
-        var ran = 0
-        for _ in 0..<400 {
-            let program = programs[numbers.next(programs.count)].replacingInstructions { functions in
-                for _ in 0..<1 + numbers.next(3) {
-                    let function = numbers.next(functions.count)
-                    guard !functions[function].isEmpty else { continue }
-                    let position = numbers.next(functions[function].count)
-                    switch numbers.next(4) {
-                    case 0: functions[function][position] ^= 1 << UInt64(numbers.next(64))
-                    case 1: functions[function][position] = functions[function][numbers.next(functions[function].count)]
-                    case 2:
-                        functions[function][position] = functions[function][position] & ~0xFF | numbers.next() & 0x7F
-                    default:
-                        functions[function][position] = functions[function][position] & ~0xFF00 | numbers.next() & 0x700
-                    }
-                }
-            }
-            guard program.isVerified else {
-                refused += 1
-                continue
-            }
-            ran += 1
-            let session = Session(limits: Limits(fuel: 20_000, heap: 4 << 20, depth: 60))
-            session.output = { _ in }
-            session.collectsAlways = numbers.next(4) == 0
-            _ = try? session.run(program)
-        }
-        #expect(refused > 0 && ran > 0)
-    }
-
-    @Test("a map keeps its order through additions and removals, whatever its keys are")
-    func maps() throws {
-        var numbers = Numbers(3)
-        var keys: [String] = []
-        var lines = ["let m = [:]"]
-        for step in 0..<400 {
-            let key = ["\"k\(numbers.next(40))\"", "\(numbers.next(40))", ".s\(numbers.next(9))"][numbers.next(3)]
-            if numbers.next(3) == 0 {
-                lines.append("m.remove(\(key))")
-                keys.removeAll { $0 == key }
-            } else {
-                lines.append("m[\(key)] = \(step)")
-                if !keys.contains(key) { keys.append(key) }
-            }
-        }
-        #expect(try result((lines + ["m.keys"]).joined(separator: "\n")) == "[\(keys.joined(separator: ", "))]")
+    @Test("registers take what an instruction would, and say why not")
+    func registers() throws {
+        let source = guest("hlt")
         #expect(
-            try result("let m = [:]\nfor i in 0..<5000 { m[i] = i }\nfor i in 0..<4990 { m.remove(i) }\nm.keys.sum")
-                == "49945")
+            try printed(
+                source + """
+                    g.cpu.rax = -1
+                    g.cpu.al = 5
+                    print(g.cpu.rax, g.cpu.eax)
+                    g.cpu.eax = 7
+                    print(g.cpu.rax, g.cpu.segment(.cs).dpl, g.cpu.segment(.cs).isLong, g.cpu.msr(0xC000_0080) > 0)
+                    print(g.cpu.walk(g.cpu.rip).verdict, g.cpu.walk(g.cpu.rip).count, g.cpu.walk(0).verdict)
+                    print(g.cpu.disassemble(1)[0].text, g.cpu.at)
+                    """) == """
+                    18446744073709551365 4294967045
+                    7 0 true true
+                    readable 4 #PF(0x0): not present at level 1
+                    hlt \(try value(source + "g.cpu.at").text)
+
+                    """)
+        for (statement, part) in [
+            ("g.cpu.al = 256", "8 bits"), ("g.cpu.cs = 8", "only the guest's own instructions"),
+            ("g.cpu.cr0 = 0", "MOV to CR0 raises #GP"), ("g.cpu.rip = 0x8000_0000_0000", "no code can lie there"),
+            ("g.cpu.rflags = 0", "bit 1"),
+        ] {
+            let text = failure(source + statement)?.message ?? ""
+            #expect(text.contains(part), "\(statement): \(text)")
+        }
     }
 
-    @Test("members of maps made alike are found wherever they stand")
-    func shapes() throws {
-        let source = """
-            fn get(m) { m.x }
-            fn set(m) { m.x = 9; m.y = 8; m }
-            let a = [x: 1, y: 2]
-            let b = [y: 3, x: 4]
-            let c = [:]
-            c["x"] = 5
-            let d = [f: fn(k) { k + 1 }, x: 6]
-            [get(a), get(b), get(c), get(d), get(a), d.f(1), set([:]), set(b), set(c), [x: 1] == set([y: 0])]
-            """
-        #expect(
-            try result(source)
-                == "[1, 4, 5, 6, 1, 2, [x: 9, y: 8], [y: 8, x: 9], [x: 9, y: 8], false]")
+    @Test("the processor model can be chosen")
+    func models() throws {
+        let source = guest("xor eax, eax\ncpuid\nhlt")
+        func run(_ cpuid: String) throws -> String {
+            try printed(
+                source.replacing("boot: .long;", with: "boot: .long; cpuid: \(cpuid);") + "g.run()\nprint(g.cpu.ebx)")
+        }
+        #expect(try run(".intel64") == "\(0x756E_6547)\n")
+        #expect(try run(".amd64") == "\(0x6874_7541)\n")
+        #expect(try run("[model: .amd64, brand: \"x\", without: [.rdrand]]") == "\(0x6874_7541)\n")
+        for (cpuid, part) in [
+            (".nothing", "there is no processor model"), ("[with: [.monitor]]", "not implemented"),
+            ("[with: [.warp]]", "no processor feature"), ("[without: [.sse]]", "needs"), ("5", "`cpuid` is a model"),
+            ("[brend: \"x\"]", "no `brend`"),
+        ] {
+            let text = failure(source.replacing("boot: .long;", with: "boot: .long; cpuid: \(cpuid);"))?.message ?? ""
+            #expect(text.contains(part), "\(cpuid): \(text)")
+        }
     }
 }

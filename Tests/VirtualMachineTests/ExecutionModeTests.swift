@@ -149,4 +149,78 @@ struct Program: Sendable, CustomTestStringConvertible {
         }
         #expect(Set(digests).count == 1)
     }
+
+    /// Every kind of handler, and watchpoints on all that the programs touch; none decides anything.
+    private static func watchEverything(_ guest: Guest) -> [HandlerID] {
+        var filters = GuestEvent.Kind.allCases.filter { ![.exec, .read, .write, .instruction].contains($0) }
+            .map { EventFilter($0) }
+        filters += [
+            EventFilter(.exec), .exec(0x10_0010), EventFilter(.exec, numbers: 0x10_0000...0x10_0008),
+            .read(0x20_0000...0x20_0FFF), .write(0x20_0123...0x20_0123), .write(0x24_0000...0x24_FFFF, physical: true),
+            .read(0...0xFFFF_FFFF, physical: true), .write(0x2F_F000...0x2F_FFFF),
+        ]
+        filters += ["mov", "jnz", "rep", "stosb", "movsb", "inc", "ret", "push"].compactMap(EventFilter.instruction)
+        return filters.map { guest.on($0) { _ in .proceed } }
+    }
+
+    @Test(arguments: Program.all)
+    func watchingLeavesTheSameState(program: Program) throws {
+        let assembled = try Assembler(mode: .bits64, origin: 0x10_0000).assemble(program.source)
+        var digests: [UInt64] = []
+        for (index, mode) in ExecutionMode.all.enumerated() {
+            var configuration = GuestConfiguration(boot: .flat(assembled.bytes, at: 0x10_0000, mode: .long))
+            configuration.memory = 16 << 20
+            configuration.tlbEntries = mode.tlbEntries
+            configuration.usesBlockCache = mode.usesBlockCache
+            let guest = try Guest(configuration)
+            // The first one is not watched; the others are all the time, or come and go.
+            var handlers: [HandlerID] = []
+            if index > 0 { handlers = Self.watchEverything(guest) }
+            while guest.instructions < program.instructions {
+                let left = program.instructions - guest.instructions
+                #expect(guest.step(min(left, mode.slice)).reason == .instructions)
+                if index == 2 || index == 4 {
+                    if handlers.isEmpty {
+                        handlers = Self.watchEverything(guest)
+                    } else {
+                        for handler in handlers { guest.off(handler) }
+                        handlers = []
+                    }
+                }
+            }
+            for (name, value) in program.registers {
+                #expect(guest.cpu[name] == value, "\(name) under \(mode.testDescription)")
+            }
+            digests.append(guest.digest)
+        }
+        #expect(Set(digests).count == 1)
+    }
+
+    @Test func endingTheRunAtEveryEventLeavesTheSameState() throws {
+        let program = Program.all[4]
+        let assembled = try Assembler(mode: .bits64, origin: 0x10_0000).assemble(
+            "mov al, 3\nout 0xe9, al\ncpuid\nxor eax, eax\n" + program.source)
+        var digests: [UInt64] = []
+        for stops in [false, true] {
+            var configuration = GuestConfiguration(boot: .flat(assembled.bytes, at: 0x10_0000, mode: .long))
+            configuration.memory = 16 << 20
+            let guest = try Guest(configuration)
+            var stopped = 0
+            if stops {
+                for kind: GuestEvent.Kind in [.io, .cpuid] { _ = guest.on(EventFilter(kind)) { _ in .stop("here") } }
+                for name in ["ret", "push"] {
+                    let filter = try #require(EventFilter.instruction(name))
+                    _ = guest.on(filter) { _ in .stop("there") }
+                }
+                _ = guest.on(.write(0x2F_FFF0...0x2F_FFFF)) { _ in .stop("written") }
+            }
+            while guest.instructions < 3_000 {
+                let stop = guest.run(limits: RunLimits(instructions: 3_000 - guest.instructions))
+                if stop.reason == .stopped { stopped += 1 }
+            }
+            #expect(guest.instructions == 3_000 && (stopped > 100) == stops)
+            digests.append(guest.digest)
+        }
+        #expect(Set(digests).count == 1)
+    }
 }

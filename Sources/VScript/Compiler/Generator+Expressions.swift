@@ -330,7 +330,7 @@ extension FunctionGenerator {
         put(handler.filter, into: base, isFresh: true)
         closure(over: handler.event, named: "", into: temporary(span), at: span) { inner in
             let skips = handler.guardCondition.map { inner.jumpIfFalse($0) } ?? []
-            inner.statements(handler.body, to: .nothing, span)
+            inner.statements(handler.body, to: .result, span)
             inner.patch(skips)
         }
         let own = temporary(span)

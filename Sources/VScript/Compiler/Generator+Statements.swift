@@ -403,7 +403,7 @@ extension FunctionGenerator {
         }
         statements(declaration.body, to: .nothing, span)
         let enclosing = temporary(span)
-        if isNested, let outer = declaration.enclosing {
+        if let outer = declaration.enclosing {
             load(outer, into: enclosing, at: span)
         } else {
             emit(.loadNil, enclosing, at: span)

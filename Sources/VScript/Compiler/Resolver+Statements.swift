@@ -205,7 +205,8 @@ extension Resolver {
         let (outer, wasCapturing) = (scope, isCapturing)
         (scope, isCapturing) = (inner, false)
         if let body = syntax.body { checkProperties(kind, syntax, body) }
-        let body = statements(syntax.body?.statements ?? [])
+        var body = statements(syntax.body?.statements ?? [])
+        if kind.remembersVariables { body = rememberingVariables(body, of: own, at: syntax.header) }
         (scope, isCapturing) = (outer, wasCapturing)
         if case .name(_, let binding) = label { binding.isReady = true }
         return Node(
@@ -214,6 +215,39 @@ extension Resolver {
                 DeclarationNode(
                     kind: kind, label: label, parent: parent, enclosing: direct?.own, own: own, body: body,
                     labels: inner.bindings.filter { $0.kind == .label }, header: syntax.header)))
+    }
+
+    /// Adds to a body what reads and sets its variables from outside: they are saved with the object.
+    private func rememberingVariables(_ body: Block, of own: Binding, at span: SourceSpan) -> Block {
+        let variables = body.bindings.filter { $0.kind == .variable }
+        for variable in variables {
+            variable.isCaptured = true
+            variable.isAssigned = true
+            variable.isUsed = true
+        }
+        func function(_ parameters: [Binding], _ statements: [Node]) -> Node {
+            Node(
+                span,
+                .function(
+                    FunctionNode(
+                        name: "", binding: nil, parameters: parameters, defaults: parameters.map { _ in nil },
+                        body: Block(bindings: parameters, statements: statements))))
+        }
+        func node(_ code: Code) -> Node { Node(span, code) }
+        let names = variables.map { node(.literal(.string($0.name))) }
+        let save = function([], [node(.list(variables.map { node(.variable($0)) }))])
+        let values = Binding(name: "values", kind: .parameter, span: span, isReady: true)
+        let restore = function(
+            [values],
+            variables.enumerated().map { index, variable in
+                let value = node(.index(node(.variable(values)), node(.literal(.int(Int128(index))))))
+                return node(.assign(node(.variable(variable)), nil, span, value))
+            })
+        let parts = node(.list([node(.list(names)), save, restore]))
+        return Block(
+            bindings: body.bindings,
+            statements: body.statements
+                + [node(.property(declaration: own, name: Declaration.variablesName, parts))])
     }
 
     private mutating func unknownKind(_ name: NameSyntax, _ syntax: DeclarationSyntax) {

@@ -15,6 +15,12 @@ package final class Declaration: HostObject {
     package internal(set) var handlers: [Handler] = []
     /// The labels of the `asm` blocks in the body.
     package internal(set) var labels: [CodeLabel] = []
+    /// The declaration in whose body it stands directly.
+    package internal(set) weak var enclosing: Declaration?
+    /// Devices declared in the body, which wait for the guest.
+    var devices: [DeviceObject] = []
+    /// The names of the body's variables, and functions that read and set all of them; nil if the kind needs them not.
+    private(set) var variables: (names: [String], save: Function, restore: Function)?
     /// Whether it is a part of the declaration it stands in.
     var isNested = false
 
@@ -23,6 +29,16 @@ package final class Declaration: HostObject {
         self.label = label
         self.parent = parent
         self.header = header
+    }
+
+    /// The property by which the compiler hands in the body's variables; no script can name it.
+    static let variablesName = "the variables"
+
+    func remember(_ value: ScriptValue) throws {
+        guard case .list(let parts) = value, parts.items.count == 3, case .list(let names) = parts.items[0],
+            case .function(let save) = parts.items[1], case .function(let restore) = parts.items[2]
+        else { return }
+        variables = (names.items.map(\.text), save, restore)
     }
 
     package var typeName: String { kind.article }
@@ -124,6 +140,13 @@ package final class Handler: TabledObject {
     package func callAsFunction(_ event: any HostObject) throws {
         guard !isOff else { return }
         try interpreter.enter(body.cell.closure, with: try interpreter.heap.object(event))
+    }
+
+    /// Calls the handler and gives the value of its body, nil if its guard is false.
+    package func value(_ event: any HostObject) throws -> ScriptValue {
+        guard !isOff else { return .nil }
+        return interpreter.heap.value(
+            try interpreter.enter(body.cell.closure, with: try interpreter.heap.object(event)))
     }
 
     /// Calls a handler that does not look at the event.

@@ -38,8 +38,9 @@ extension Interpreter {
     func property(_ i: Instruction) throws {
         let name = try site(\.properties, i.c)
         let declaration = try declaration(base[i.a])
-        guard let property = declaration.kind.property(name) else { return }
         let value = heap.value(base[i.b])
+        if name == Declaration.variablesName { return try declaration.remember(value) }
+        guard let property = declaration.kind.property(name) else { return }
         guard property.type.accepts(value) else { throw Interruption.fault(Fault(property.refuse(value, at: span))) }
         declaration.properties[name] = (value, span)
         try session.heedProperty(name, of: declaration)
@@ -55,6 +56,7 @@ extension Interpreter {
         if declaration.isNested {
             try self.declaration(base[i.b]).children.append(declaration)
         } else {
+            if base[i.b].kind == .object { declaration.enclosing = heap.hosted[base[i.b].index] as? Declaration }
             base[i.a] = try heap.cell(
                 try located(declaration.header) { try session.maker.make(declaration, in: session) })
         }
@@ -102,11 +104,12 @@ extension Interpreter {
     }
 
     /// Calls a function of one parameter, as handlers and tests are, and pays for it.
-    func enter(_ closure: UnsafeMutablePointer<ClosureBlock>, with argument: Cell) throws {
+    @discardableResult
+    func enter(_ closure: UnsafeMutablePointer<ClosureBlock>, with argument: Cell) throws -> Cell {
         try pay(1)
         guard closure.pointee.function.pointee.parameters == 1 else { throw malformed() }
         (heap.stackTop + 1).pointee = argument
-        _ = try enter(closure)
+        return try enter(closure)
     }
 
     // MARK: - Assembly

@@ -29,6 +29,10 @@ final class ConsoleObject: HostObject {
                 console, arguments in
                 .object(try console.wait(arguments))
             },
+            Builtin("prints(text)", "The event `console`: the guest has written a text.") { console, arguments in
+                guard let event = Schema.guest.events.first(where: { $0.name == "console" }) else { return .nil }
+                return .object(EventPattern(event, [.string(try arguments.string(0))], of: console.owner))
+            },
             Builtin("send(text)", "Types a text.") { console, arguments in
                 console.send(try arguments.string(0))
                 return .nil

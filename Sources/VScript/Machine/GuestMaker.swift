@@ -7,6 +7,7 @@ final class GuestMaker: DeclarationMaker {
     private var memory: UInt64 = 0
 
     func make(_ declaration: Declaration, in session: Session) throws -> ScriptValue {
+        if declaration.kind.name == "device" { return try device(declaration, in: session) }
         guard declaration.kind.name == "guest" else {
             throw HostFailure(
                 .notImplemented, "`\(declaration.kind.name)` is not implemented",
@@ -24,6 +25,11 @@ final class GuestMaker: DeclarationMaker {
             }
             configuration.memory = bytes
         }
+        if let cpuid = declaration.properties["cpuid"] {
+            do throws(HostFailure) { configuration.cpu = try CPUModelProperty.model(cpuid.value) } catch {
+                throw Interruption.fault(Fault(error, at: cpuid.span))
+            }
+        }
         configuration.seed = UInt64(truncatingIfNeeded: declaration.integer("seed") ?? 0)
         let (total, overflow) = memory.addingReportingOverflow(configuration.memory)
         guard !overflow, total <= session.limits.guestMemory else {
@@ -39,6 +45,7 @@ final class GuestMaker: DeclarationMaker {
             throw located(.bootFailure, error.description, declaration, "boot")
         }
         memory = total
+        try addSymbols(to: guest, declaration)
         let object = GuestObject(guest, name: name, session: session)
         guests.append(object)
         for handler in declaration.handlers {
@@ -48,7 +55,47 @@ final class GuestMaker: DeclarationMaker {
                 throw Interruption.fault(Fault(failure, at: handler.span))
             }
         }
+        for device in declaration.devices {
+            do throws(HostFailure) { try object.attach(device) } catch {
+                throw Interruption.fault(Fault(error, at: device.header))
+            }
+        }
         return .object(object)
+    }
+
+    /// Makes a device, and puts it into its guest as soon as there is one.
+    private func device(_ declaration: Declaration, in session: Session) throws -> ScriptValue {
+        let device = try DeviceObject(declaration, session: session)
+        switch declaration.parent {
+        case .object(let object):
+            guard let guest = object as? GuestObject else { break }
+            do throws(HostFailure) { try guest.attach(device) } catch {
+                throw Interruption.fault(Fault(error, at: declaration.header))
+            }
+            return .object(device)
+        case nil:
+            guard let guest = declaration.enclosing, guest.kind.name == "guest" else { break }
+            guest.devices.append(device)
+            return .object(device)
+        case .some: break
+        }
+        throw Interruption.fault(
+            Fault(
+                HostFailure(
+                    .wrongType, "a device belongs to a guest",
+                    notes: ["declare it in the body of a guest, or `on` one"]), at: declaration.header))
+    }
+
+    private func addSymbols(to guest: Guest, _ declaration: Declaration) throws {
+        for file in declaration.list("symbols") ?? [] {
+            guard case .string(let path) = file else {
+                throw located(
+                    .wrongType, "`symbols` is a list of files, not of \(file.typeName)", declaration, "symbols")
+            }
+            do throws(SymbolError) { try guest.addSymbols(contentsOf: path) } catch {
+                throw located(.fileFailure, error.description, declaration, "symbols")
+            }
+        }
     }
 
     private func boot(_ declaration: Declaration) throws -> BootSource {

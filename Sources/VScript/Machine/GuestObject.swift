@@ -30,6 +30,76 @@ final class GuestObject: TabledObject, EventSource {
         return Schema.guest.events.first { $0.name == name }.map { .function(EventPattern.maker($0, of: self)) }
     }
 
+    // MARK: - Devices, timers and snapshots
+
+    /// The devices that scripts have put into it.
+    private var devices: [DeviceObject] = []
+    private var pending: [GuestTimer] = []
+    private var snapshots: [WeakSnapshot] = []
+
+    private struct WeakSnapshot {
+        weak var object: SnapshotObject?
+    }
+
+    func attach(_ device: DeviceObject) throws(HostFailure) {
+        try device.attach(to: self)
+        devices.append(device)
+    }
+
+    /// What a handler, device or timer has thrown ends the run; it is the script's error.
+    func fail(_ error: any Error) {
+        handlerError = handlerError ?? error
+        if isRunning { guest.requestStop("a handler failed") }
+    }
+
+    /// Throws what a device has thrown outside of a run.
+    private func checkFailure() throws {
+        guard let error = handlerError else { return }
+        handlerError = nil
+        throw error
+    }
+
+    /// `after(duration, function)`: has a function called later.
+    func later(
+        _ arguments: Arguments, _ arm: (Int64, @escaping () -> Void) -> GuestTimer?
+    ) throws -> ScriptValue {
+        let time = try arguments.duration(0)
+        guard time >= 0 else { throw HostFailure(.outOfRange, "the time is negative", argument: 0) }
+        let function = try arguments.function(1)
+        let context = arguments.context
+        let timer = arm(time) { [weak self, unowned context] in
+            guard let self, handlerError == nil else { return }
+            do { _ = try context.call(function, []) } catch { fail(error) }
+        }
+        guard let timer else { return .nil }
+        pending.removeAll { !$0.isPending }
+        pending.append(timer)
+        return .object(TimerObject(timer))
+    }
+
+    private func takeSnapshot() throws -> ScriptValue {
+        let snapshot: GuestSnapshot
+        do throws(SnapshotError) { snapshot = try guest.snapshot() } catch {
+            throw HostFailure(.wrongOperand, error.description)
+        }
+        try checkFailure()
+        let object = SnapshotObject(snapshot, of: self)
+        snapshots.removeAll { $0.object == nil }
+        snapshots.append(WeakSnapshot(object: object))
+        return .object(object)
+    }
+
+    private func restore(_ arguments: Arguments) throws {
+        guard case .object(let value) = arguments.value(0), let object = value as? SnapshotObject,
+            let snapshot = object.snapshot
+        else { throw arguments.wrongType(0, "a snapshot") }
+        try checkIdle()
+        do throws(SnapshotError) { try guest.restore(snapshot) } catch {
+            throw HostFailure(.wrongOperand, error.description, argument: 0)
+        }
+        try checkFailure()
+    }
+
     // MARK: - Running
 
     /// Runs something that ends in a stop; scripts' handlers can fail meanwhile.
@@ -102,6 +172,12 @@ final class GuestObject: TabledObject, EventSource {
             Property("time", "Guest time since it was made.") { .time($0.guest.time) },
             Property("instructions", "How many instructions it has executed.") { .integer($0.guest.instructions) },
             Property("digest", "A fingerprint of everything the guest can see.") { .integer($0.guest.digest) },
+            Property("stats", "What the guest and the engine have done so far.") { guest in
+                .named(guest.guest.stats.members.map { ($0.name, .integer($0.value)) })
+            },
+            Property("devices", "The devices that scripts have put into it.") {
+                .items($0.devices.map { .object($0) })
+            },
             Property("symbols", "Names of addresses.") { guest in
                 .named(
                     guest.guest.symbols.sorted { ($0.value, $0.key) < ($1.value, $1.key) }
@@ -132,7 +208,26 @@ final class GuestObject: TabledObject, EventSource {
             Builtin("reset()", "Resets the machine as its reset line would.") { guest, _ in
                 try guest.checkIdle()
                 guest.guest.reset()
+                try guest.checkFailure()
                 return .nil
+            },
+            Builtin("snapshot()", "Keeps everything about the guest as it is now.") { guest, _ in
+                try guest.checkIdle()
+                return try guest.takeSnapshot()
+            },
+            Builtin("restore(snapshot)", "Brings the guest back to a snapshot.") { guest, arguments in
+                try guest.restore(arguments)
+                return .nil
+            },
+            Builtin("after(duration, function)", "Calls a function once, at that guest time from now.") {
+                guest, arguments in
+                try guest.later(arguments) { guest.guest.after(nanoseconds: UInt64($0), $1) }
+            },
+            Builtin("findSymbols()", "Finds the names that a running Linux kernel carries, and gives their number.") {
+                guest, _ in
+                do throws(SymbolError) { return .integer(try guest.guest.findKernelSymbols().count) } catch {
+                    throw HostFailure(.wrongOperand, error.description)
+                }
             },
         ])
 
@@ -176,6 +271,12 @@ final class GuestObject: TabledObject, EventSource {
     func close() {
         for entry in handlers.values { guest.off(entry.id) }
         handlers = [:]
+        for device in devices { device.close() }
+        devices = []
+        for timer in pending { timer.cancel() }
+        pending = []
+        for snapshot in snapshots { snapshot.object?.snapshot = nil }
+        snapshots = []
         guest.console.onOutput = nil
     }
 }
@@ -267,7 +368,7 @@ enum EventFilters {
             guard let label = object as? CodeLabel, let address = label.address else { break }
             return address...address
         case .string(let name):
-            guard let address = guest?.guest.symbols[name] else {
+            guard let address = guest?.guest.symbols[name] ?? guest?.guest.symbolTable.address(of: name) else {
                 throw HostFailure(.unknownName, "the guest has no symbol `\(name)`")
             }
             return address...address

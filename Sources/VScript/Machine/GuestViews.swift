@@ -27,7 +27,15 @@ final class CPUObject: HostObject {
     func setMember(_ name: String, to value: ScriptValue) throws -> Bool {
         switch value {
         case .bool(let flag): return view.setFlag(name, flag)
-        case .int(let number): return view.set(name, UInt64(truncatingIfNeeded: number))
+        case .int(let number):
+            guard view[name] != nil else { return false }
+            do throws(RegisterError) {
+                // Negative numbers are their bit pattern, in registers of 64 bits.
+                try view.write(name, number < 0 ? UInt64(truncatingIfNeeded: number) : UInt64(clamping: number))
+            } catch {
+                throw HostFailure(.outOfRange, error.description)
+            }
+            return true
         case .nil, .float, .duration, .string, .symbol, .bytes, .range, .regex, .list, .map, .function, .object:
             throw HostFailure(.wrongType, "a register takes an int and a flag a bool, not \(value.typeName)")
         }
@@ -58,48 +66,46 @@ final class CPUObject: HostObject {
                 cpu, arguments in
                 let count = Int(try arguments.optionalInteger(0, in: 1...1_000) ?? 1)
                 let start = try arguments.optionalInteger(1, in: 0...Int128(UInt64.max)).map { UInt64($0) }
-                return .items(cpu.instructions(count, from: start ?? cpu.view.rip))
-            }
+                return .object(ListingObject(cpu.view.disassemble(count, from: start), of: cpu.owner))
+            },
+            Builtin("walk(address)", "Every paging-structure entry on the way to an address, and what a read gives.") {
+                cpu, arguments in
+                let address = UInt64(try arguments.integer(0, in: 0...Int128(UInt64.max)))
+                return .object(ListingObject(cpu.view.walk(address)))
+            },
+            Builtin("backtrace(limit?)", "The functions that have not returned yet, the innermost first.") {
+                cpu, arguments in
+                let limit = Int(try arguments.optionalInteger(0, in: 1...1_000) ?? 64)
+                return .object(ListingObject(cpu.view.backtrace(limit: limit)))
+            },
+            Builtin("msr(index)", "A model-specific register, nil if the model has none of that index.") {
+                cpu, arguments in
+                let index = UInt32(try arguments.integer(0, in: 0...Int128(UInt32.max)))
+                return cpu.view.modelSpecificRegister(index).map { .integer($0) } ?? .nil
+            },
+            Builtin("segment(name)", "A segment register with its hidden part.") { cpu, arguments in
+                let name: String
+                switch arguments.value(0) {
+                case .string(let text), .symbol(let text): name = text
+                case _: throw arguments.wrongType(0, "a segment register such as `.cs`")
+                }
+                guard let segment = cpu.view.segment(name) else {
+                    throw HostFailure(.unknownName, "there is no segment register `\(name)`", argument: 0)
+                }
+                return .named([
+                    "selector": .integer(segment.selector), "base": .integer(segment.base),
+                    "limit": .integer(segment.limit), "attributes": .integer(segment.attributes),
+                    "type": .integer(segment.type), "dpl": .integer(segment.privilegeLevel),
+                    "isPresent": .bool(segment.isPresent), "isLong": .bool(segment.isLong),
+                    "isWide": .bool(segment.isWide), "isUnusable": .bool(segment.isUnusable),
+                ])
+            },
         ])
-
-    private func instructions(_ count: Int, from start: UInt64) -> [ScriptValue] {
-        let mode = CodeMode(bits: view.mode == "64-bit" ? 64 : ["protected 32"].contains(view.mode) ? 32 : 16)
-        let formatter = InstructionFormatter(mode: mode)
-        var address = start
-        var result: [ScriptValue] = []
-        for _ in 0..<count {
-            let bytes = bytes(at: address, upTo: 15)
-            guard !bytes.isEmpty,
-                case .instruction(let instruction) = bytes.withUnsafeBytes({ Decoder.decode($0, mode: mode) })
-            else { break }
-            let length = Int(instruction.length)
-            result.append(
-                .named([
-                    "address": .integer(address), "bytes": .bytes(Array(bytes.prefix(length))),
-                    "text": .string(formatter.text(of: instruction, at: address)),
-                ]))
-            address = address &+ UInt64(length)
-        }
-        return result
-    }
-
-    /// What can be read of an instruction, which may end at an unmapped page.
-    private func bytes(at address: UInt64, upTo count: Int) -> [UInt8] {
-        if let bytes = view.read(address, count: count) { return bytes }
-        let rest = Int(0x1000 - (address & 0xFFF))
-        return rest < count ? view.read(address, count: rest) ?? [] : []
-    }
 }
 
 extension GuestObject {
-    /// An address with the nearest label before it: `start+0xa`.
-    func place(_ address: UInt64) -> String {
-        let nearest = guest.symbols.filter { $0.value <= address && address - $0.value < 0x1_0000 }
-            .max { ($0.value, $1.key) < ($1.value, $0.key) }
-        guard let nearest else { return hexadecimal(address) }
-        let offset = address - nearest.value
-        return offset == 0 ? nearest.key : "\(nearest.key)+\(hexadecimal(offset))"
-    }
+    /// An address with the nearest name before it: `start+0xa`.
+    func place(_ address: UInt64) -> String { guest.symbolTable.text(of: address) ?? hexadecimal(address) }
 }
 
 /// A guest's memory, by physical or by linear address.

@@ -104,6 +104,7 @@ final class EventObject: HostObject {
         guard handler != nil, guest.isRunning else {
             throw HostFailure(.outsideHandler, "an event is answered only in its handler")
         }
+        if let objection = event.objection(to: verdict) { throw HostFailure(.wrongOperand, objection) }
         self.verdict = verdict
         return .nil
     }
@@ -151,7 +152,16 @@ final class EventObject: HostObject {
             Property("value", "What is written, or nil.") { $0.event.value.map { .integer($0) } ?? .nil },
             Property("nr", "Of a system call or hypercall, or nil.") { $0.event.value.map { .integer($0) } ?? .nil },
             Property("size", "Of an access in bytes, or nil.") { $0.event.size.map { .integer($0) } ?? .nil },
-            Property("isRead", "Whether a port or MSR is read.") { .bool($0.event.isRead) },
+            Property("physical", "The guest-physical address of an access to memory, or nil.") {
+                $0.event.physicalAddress.map { .integer($0) } ?? .nil
+            },
+            Property("reason", "The basic reason of a VM exit, or nil.") {
+                $0.event.reason.map { .integer($0) } ?? .nil
+            },
+            Property("qualification", "The exit qualification of a VM exit, or nil.") {
+                $0.event.qualification.map { .integer($0) } ?? .nil
+            },
+            Property("isRead", "Whether memory, a port or an MSR is read.") { .bool($0.event.isRead) },
             Property("gate", "The gate that was used: kind, DPL and index, or nil.") {
                 $0.event.transition?.gate.map(ScriptValue.string) ?? .nil
             },
@@ -196,9 +206,7 @@ final class EventObject: HostObject {
                 case _: vector = UInt8(try arguments.integer(0, in: 0...31))
                 }
                 let code = try arguments.optionalInteger(1, in: 0...Int128(UInt32.max)).map { UInt32($0) }
-                // The exceptions that push an error code (SDM volume 3, table 6-1); 0 if the script gives none.
-                let pushesCode = [8, 10, 11, 12, 13, 14, 17, 21].contains(vector)
-                return try event.decide(.inject(vector: vector, errorCode: pushesCode ? code ?? 0 : nil))
+                return try event.decide(.inject(vector: vector, errorCode: code))
             },
             Builtin("off()", "Ends the handler for good.") { event, _ in
                 event.handler?.turnOff()

@@ -23,17 +23,7 @@ extension Schema {
             ],
             refusal: "hypervisors are not implemented yet: this version runs guests on the bare processor, "
                 + "without `hypervisor` and without `on`"),
-        guest, ring, gate,
-        KindSchema(
-            "device", "Hardware of a guest.", on: ["guest"],
-            properties: [
-                PropertySchema("model", .symbol(["virtioBlock", "virtioNet"]), "a built-in device"),
-                PropertySchema("volume", .any, "what a disk holds"),
-                PropertySchema("link", .any, "what a card is plugged to"),
-                PropertySchema("mac", .string, "the address of a card"), PropertySchema("ports", .any, "its I/O ports"),
-                PropertySchema("mmio", .any, "its addresses"), PropertySchema("irq", .integer(0...23), "its interrupt"),
-            ], events: ["read(offset?)", "write(offset?)", "reset()"].map(Signature.init),
-            refusal: "devices in a script are not implemented yet: a guest has the devices of its PC"),
+        guest, ring, gate, device,
         KindSchema(
             "volume", "Contents of a disk.",
             properties: [
@@ -66,10 +56,9 @@ extension Schema {
             PropertySchema(
                 "boot", .symbolOrObject(["real", "protected", "long"], typeName: "a boot image"), isRequired: true,
                 "a prepared environment, or what a module such as `linux` makes"),
-            PropertySchema(
-                "symbols", .list, "files with names for addresses", refusal: "symbol files are not read yet"),
+            PropertySchema("symbols", .list, "files with names for addresses: ELF, System.map or kallsyms"),
             PropertySchema("seed", .integer(0...Int128(UInt64.max)), "what its random numbers begin with"),
-            PropertySchema("cpuid", .any, "the processor model", refusal: "there is one processor model yet"),
+            PropertySchema("cpuid", .any, "the processor model: a symbol, or a map of what it shows"),
         ],
         events: [
             "transition(from?, to?)", "vmexit(reason?)", "vmentry()", "hypercall(nr?)", "exception(vector?)",
@@ -79,6 +68,23 @@ extension Schema {
         ].map(Signature.init),
         missingEvents: ["vmexit", "vmentry"],
         members: { GuestObject.members.names })
+
+    /// A device that a script models.
+    static let device = KindSchema(
+        "device", "Hardware of a guest.", on: ["guest"],
+        properties: [
+            PropertySchema(
+                "model", .symbol(["virtioBlock", "virtioNet"]), "a built-in device",
+                refusal: "built-in models cannot be chosen yet: a device is made of `ports`, `mmio` and handlers"),
+            PropertySchema("volume", .any, "what a disk holds", refusal: "there are no disks yet"),
+            PropertySchema("link", .any, "what a card is plugged to", refusal: "there are no networks yet"),
+            PropertySchema("mac", .string, "the address of a card", refusal: "there are no network cards yet"),
+            PropertySchema("ports", .any, "its I/O ports: one, a range, or a list of them"),
+            PropertySchema("mmio", .any, "its physical addresses: one, a range, or a list of them"),
+            PropertySchema(
+                "irq", .integer(0...23), "its interrupt line: 0...15 of the ISA bus, 16...23 of the I/O APIC"),
+        ], events: ["read(offset?)", "write(offset?)", "reset()"].map(Signature.init),
+        members: { DeviceObject.methodNames }, remembersVariables: true)
 
     /// The code of one privilege level.
     static let ring = KindSchema(

@@ -109,6 +109,8 @@ package final class KindSchema: Sendable {
     let missingEvents: Set<String>
     /// Members of the declared object that its body may name.
     let members: @Sendable () -> [String]
+    /// Whether the `var`s of its body are saved with the object.
+    let remembersVariables: Bool
     /// Whether `asm` in the body belongs to the declaration.
     let takesAssembly: Bool
     /// Whether everything can be declared in the body that can be outside of declarations.
@@ -120,7 +122,7 @@ package final class KindSchema: Sendable {
         _ name: String, _ summary: String, label: LabelRule = .optionalName, inside: [String] = [], on: [String] = [],
         properties: [PropertySchema] = [], events: [Signature] = [], missingEvents: Set<String> = [],
         members: @escaping @Sendable () -> [String] = { [] },
-        takesAssembly: Bool = false, isScope: Bool = false, refusal: String? = nil
+        remembersVariables: Bool = false, takesAssembly: Bool = false, isScope: Bool = false, refusal: String? = nil
     ) {
         self.name = name
         self.summary = summary
@@ -131,6 +133,7 @@ package final class KindSchema: Sendable {
         self.events = events
         self.missingEvents = missingEvents
         self.members = members
+        self.remembersVariables = remembersVariables
         self.takesAssembly = takesAssembly
         self.isScope = isScope
         self.refusal = refusal

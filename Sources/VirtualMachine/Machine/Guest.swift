@@ -47,7 +47,7 @@ public final class Guest {
                 "the technique .\(configuration.technique.rawValue) does not exist in this version, only .bare")
         }
         do throws(ProcessorModelError) { try configuration.model.check() } catch {
-            throw .configuration("the processor model is not possible: \(error)")
+            throw .configuration("the processor model is not possible: \(error.text)")
         }
         let image: BootImage
         do throws(BootError) {

@@ -58,6 +58,9 @@ enum RegisterNames {
         return readers[name]?(state)
     }
 
+    /// The general register, of any width, of a name.
+    static func generalRegister(_ name: String) -> Register? { general[name] }
+
     static func flag(_ name: String, _ state: State) -> Bool? {
         if let bit = flagBits[name] { return state.pointee.rflags & bit != 0 }
         guard let mode = modeBits[name], let value = readers[mode.register]?(state) else { return nil }
