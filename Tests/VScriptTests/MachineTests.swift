@@ -47,6 +47,40 @@ struct MachineTests {
                 """.replacing("g.restore(5)", with: "print(try { g.restore(5) } catch e { e.code })")) == "V0310\n")
     }
 
+    @Test("the example of tests passes")
+    func tests() throws {
+        let folder = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let path = "/\(folder)/stdlib/examples/tests.vscript"
+        var output = ""
+        let session = Session()
+        session.output = { output += $0 }
+        try session.run(Program(try example("tests"), named: path))
+        #expect(!output.contains("FAILED"), "\(output)")
+    }
+
+    @Test("transitions are counted by cause and written as traces and tables")
+    func transitions() throws {
+        let source = """
+            guest g {
+              memory: 4 MiB
+              boot: .long
+              ring 0 { syscall: back; asm { back: sysretq } }
+              ring 3 { asm { again: syscall
+                                    jmp again } }
+            }
+            g.transitions.isRecording = true
+            g.run(instructions: 9)
+            """
+        #expect(
+            try printed(
+                source
+                    + "\nprint(g.transitions.count(cause: .syscall), g.transitions.count(from: 0, cause: .sysret), g.transitions.count(cause: .iret))"
+            )
+                == "3 3 0\n")
+        #expect(failure(source + "\ng.transitions.count(cause: .magic)")?.message.contains("no cause `magic`") == true)
+        #expect(failure(source + "\ng.transitions.save(\"x.txt\")")?.message.contains("names no format") == true)
+    }
+
     @Test("a device can stand in a guest, with ports, guards, replies and resets")
     func nestedDevice() throws {
         let source = guest(

@@ -31,6 +31,11 @@ extension Resolver {
                 refer(to: own)
                 return Node(syntax.span, .contents(declaration: own, expression(syntax)))
             }
+            // Code that has been made elsewhere.
+            if let (kind, own) = directDeclaration, kind.takesAssembly {
+                refer(to: own)
+                return Node(syntax.span, .contents(declaration: own, expression(syntax)))
+            }
             return expression(syntax)
         }
     }

@@ -34,7 +34,7 @@ final class ConsoleObject: HostObject {
                 return .object(EventPattern(event, [.string(try arguments.string(0))], of: console.owner))
             },
             Builtin("send(text)", "Types a text.") { console, arguments in
-                console.send(try arguments.string(0))
+                console.console.send(try arguments.string(0))
                 return .nil
             },
             Builtin("command(text, within?, wall?)", "Types a line and gives what it prints until the prompt is back.")
@@ -68,11 +68,6 @@ final class ConsoleObject: HostObject {
             },
         ])
 
-    private func send(_ text: String) {
-        owner.typed = Echo(text, from: console.output.count)
-        console.send(text)
-    }
-
     /// Runs the guest with its console on the host's terminal.
     private func attach(_ arguments: Arguments) throws -> StopObject {
         guard let terminal = arguments.context.environment.terminal else {
@@ -105,11 +100,11 @@ final class ConsoleObject: HostObject {
         case .string(let text) where !text.isEmpty:
             wanted = "\"\(text)\""
             let scanner = TextScanner(Array(text.utf8))
-            matcher = { [owner] in scanner.match($0, from: owner.typed.skip($0, from: $1)) }
+            matcher = { [console] in scanner.match($0, from: console.typed.skip($0, from: $1)) }
         case .regex(let regex):
             wanted = "re\"\(regex.pattern)\""
             let scanner = PatternScanner(regex)
-            matcher = { [owner] in scanner.match($0, from: owner.typed.skip($0, from: $1)) }
+            matcher = { [console] in scanner.match($0, from: console.typed.skip($0, from: $1)) }
         case _: throw arguments.wrongType(0, "a text or a pattern")
         }
         let (stop, match) = try run(arguments, wall: 3, limits, matcher)
@@ -144,129 +139,23 @@ final class ConsoleObject: HostObject {
     /// Types a line; the last line before it is taken for the prompt, whose return ends the command.
     private func command(_ arguments: Arguments) throws -> String {
         let text = try arguments.string(0)
-        let prompt = Array(console.output.suffix { $0 != UInt8(ascii: "\n") })
-        guard !prompt.isEmpty else {
-            throw HostFailure(
-                .timeout, "there is no prompt to type at", notes: ["wait for it first: `console.wait(\"# \")`"])
-        }
-        let start = console.output.count
-        send(text + "\n")
-        let end = [UInt8(ascii: "\n")] + prompt
-        let scanner = TextScanner(end)
-        let (stop, match) = try run(arguments, wall: 2, try GuestObject.limits(arguments, within: 1, instructions: nil))
-        { bytes, _ in
-            scanner.match(bytes, from: start)
-        }
-        guard let match else { throw failure("the prompt did not come back", stop) }
-        var output = console.output[start..<match.lowerBound]
-        if case .passed(let end) = Echo(text + "\n", from: start).progress(in: console.output), end <= match.lowerBound
-        {
-            output = output[end...]
-        }
-        return String(decoding: output, as: UTF8.self).replacing("\r\n", with: "\n").trimmingLineEnds
-    }
-}
-
-extension String {
-    /// The text without line breaks at its end.
-    fileprivate var trimmingLineEnds: String {
-        var rest = self[...]
-        while rest.last?.isNewline == true { rest.removeLast() }
-        return String(rest)
-    }
-}
-
-extension Array where Element == UInt8 {
-    /// The bytes after the last one that a condition does not hold for.
-    fileprivate func suffix(while condition: (UInt8) -> Bool) -> ArraySlice<UInt8> {
-        var start = endIndex
-        while start > startIndex, condition(self[start - 1]) { start -= 1 }
-        return self[start...]
-    }
-}
-
-/// What was typed last, so that a wait does not take its echo for the guest's answer.
-struct Echo {
-    /// How far the output has repeated what was typed.
-    enum Progress: Equatable {
-        /// All that has come so far is echo.
-        case going
-        /// The echo ended at an offset.
-        case passed(Int)
-        /// Something else came.
-        case absent
-    }
-
-    private var bytes: [UInt8] = []
-    private var start = 0
-
-    init() {}
-
-    /// The echo of a text that begins where the output ends now.
-    init(_ text: String, from start: Int) {
-        bytes = Array(text.replacing("\n", with: "\r\n").utf8)
-        self.start = start
-    }
-
-    /// Compares the output with what was typed.
-    ///
-    /// Between the characters a terminal may break a long line, and a shell may ask the terminal where its cursor is
-    /// (control sequences, ECMA-48 section 5.4).
-    func progress(in output: [UInt8]) -> Progress {
-        var position = start
-        for byte in bytes {
-            while position < output.count, output[position] != byte {
-                let next = output[position]
-                if next == UInt8(ascii: "\r") || next == UInt8(ascii: "\n") {
-                    position += 1
-                } else if next == 0x1B {
-                    guard let end = Self.endOfControlSequence(output, at: position) else { return .absent }
-                    position = end
-                } else {
-                    return .absent
+        let limits = try GuestObject.limits(arguments, within: 1, instructions: nil)
+        let result = try owner.running(arguments, limits) { limits, checkpoint in
+            Result { try GuestObject.deadline(arguments, wall: 2, checkpoint) }.map { checkpoint in
+                Result { () throws(ConsoleError) in
+                    try owner.guest.console.command(text, limits: limits, checkpoint: checkpoint)
                 }
             }
-            guard position < output.count else { return .going }
-            position += 1
+        }.get()
+        switch result {
+        case .success(let output): return output
+        case .failure(let error):
+            guard let stop = error.stop else {
+                throw HostFailure(.timeout, error.message, notes: ["wait for it first: `console.wait(\"# \")`"])
+            }
+            _ = owner.stopped(stop, at: arguments.span)
+            throw failure(error.message, stop)
         }
-        return .passed(position)
-    }
-
-    /// Where a control sequence, ESC [ … letter, ends; the end of the output if it is not all there, nil if it is none.
-    private static func endOfControlSequence(_ output: [UInt8], at start: Int) -> Int? {
-        guard start + 1 < output.count else { return output.count }
-        guard output[start + 1] == UInt8(ascii: "[") else { return nil }
-        let parameters = output[(start + 2)...].prefix { 0x20...0x3F ~= $0 }
-        return min(parameters.endIndex + 1, output.count)
-    }
-
-    /// Where a search that begins at an offset begins once the echo is passed over.
-    func skip(_ output: [UInt8], from searched: Int) -> Int {
-        guard !bytes.isEmpty else { return searched }
-        switch progress(in: output) {
-        case .going: return max(searched, output.count)
-        case .passed(let end): return max(searched, end)
-        case .absent: return searched
-        }
-    }
-}
-
-/// Looks for a text in output that grows byte by byte.
-final class TextScanner {
-    private let wanted: [UInt8]
-    private var position: Int?
-
-    init(_ wanted: [UInt8]) { self.wanted = wanted }
-
-    /// The first occurrence at or after an offset; what was looked at before is not looked at again.
-    func match(_ bytes: [UInt8], from start: Int) -> Range<Int>? {
-        var next = max(position ?? start, start)
-        while next + wanted.count <= bytes.count {
-            if bytes[next..<next + wanted.count].elementsEqual(wanted) { return next..<next + wanted.count }
-            next += 1
-        }
-        position = next
-        return nil
     }
 }
 

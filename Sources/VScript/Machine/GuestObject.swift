@@ -12,8 +12,6 @@ final class GuestObject: TabledObject, EventSource {
     private var handlerError: (any Error)?
     private(set) var isRunning = false
     private(set) var lastStop: StopObject?
-    /// What was typed last and may come back as its echo.
-    var typed = Echo()
 
     init(_ guest: Guest, name: String, session: Session) {
         self.guest = guest
@@ -238,12 +236,15 @@ final class GuestObject: TabledObject, EventSource {
         let key = ObjectIdentifier(handler)
         let id = guest.on(filter) { [unowned self, unowned handler] event in
             guard handlerError == nil else { return .proceed }
+            guard handler.usesEvent else {
+                do { try handler() } catch { fail(error) }
+                return .proceed
+            }
             let object = EventObject(event, guest: self, handler: handler)
             do {
                 try handler(object)
             } catch {
-                handlerError = error
-                guest.requestStop("a handler failed")
+                fail(error)
             }
             return object.verdict
         }

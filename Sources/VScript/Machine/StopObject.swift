@@ -140,7 +140,12 @@ final class EventObject: HostObject {
             Property("instructions", "After how many instructions.") { .integer($0.event.instructions) },
             Property("rip", "Of the instruction concerned; of a transition, where it led.") { .integer($0.event.rip) },
             Property("from", "The level before.") { .level($0.event.from) },
-            Property("to", "The level after.") { .level($0.event.to) },
+            Property("to", "The level after; of an exception or interrupt, the level of its handler.") { event in
+                guard event.handler != nil, let vector = event.event.vector,
+                    event.event.kind == .exception || event.event.kind == .interrupt
+                else { return .level(event.event.to) }
+                return .level(event.guest.guest.handlerLevel(of: vector))
+            },
             Property("cause", "What caused it, in the manuals' words.") { .string($0.event.cause) },
             Property("vector", "Of an exception or interrupt, or nil.") {
                 $0.event.vector.map { .integer($0) } ?? .nil
@@ -253,8 +258,34 @@ final class TransitionsObject: HostObject {
             },
         ],
         methods: [
-            Builtin("count(from?, to?)", "How often the level changed so.") { object, arguments in
-                .integer(object.log.count(from: try level(arguments, 0), to: try level(arguments, 1)))
-            }
+            Builtin("count(from?, to?, cause?)", "How often the level changed so; counting is always on.") {
+                object, arguments in
+                var cause: String?
+                switch arguments.value(2) {
+                case nil: break
+                case .symbol(let name), .string(let name):
+                    guard TransitionLog.causes.contains(name) else {
+                        throw HostFailure(
+                            .outOfRange, "there is no cause `\(name)`",
+                            notes: ["they are \(TransitionLog.causes.joined(separator: ", "))"], argument: 2)
+                    }
+                    cause = name
+                case .some: throw arguments.wrongType(2, "a symbol such as `.syscall`")
+                }
+                return .integer(
+                    object.log.count(from: try level(arguments, 0), to: try level(arguments, 1), cause: cause))
+            },
+            Builtin("save(path)", "Writes the rows to a file: a trace for Perfetto (.json), .csv or .ndjson.") {
+                object, arguments in
+                let path = try arguments.string(0)
+                guard let format = TransitionFormat(path: path) else {
+                    throw HostFailure(
+                        .wrongOperand, "`\(path)` names no format: it ends in .json, .csv or .ndjson", argument: 0)
+                }
+                let bytes = Array(object.log.text(as: format).utf8)
+                try arguments.context.pay(bytes.count / 64)
+                try HostFile.write(bytes, to: path)
+                return .nil
+            },
         ])
 }

@@ -77,6 +77,32 @@ extension Guest {
         }
     }
 
+    /// Runs until an event, for so much guest time at most, so many instructions, or so much time of the host.
+    @discardableResult
+    public func run(
+        until condition: EventFilter? = nil, within time: Duration, instructions: UInt64? = nil, wall: Duration? = nil
+    ) -> Stop {
+        run(until: condition, RunLimits(time: time.guestNanoseconds, instructions: instructions), wall)
+    }
+
+    /// Runs until an event, for so many instructions at most, or so much time of the host.
+    @discardableResult
+    public func run(until condition: EventFilter? = nil, instructions: UInt64, wall: Duration? = nil) -> Stop {
+        run(until: condition, RunLimits(instructions: instructions), wall)
+    }
+
+    /// Runs until an event, for so much time of the host at most.
+    @discardableResult
+    public func run(until condition: EventFilter? = nil, wall: Duration) -> Stop {
+        run(until: condition, RunLimits(), wall)
+    }
+
+    private func run(until condition: EventFilter?, _ limits: RunLimits, _ wall: Duration?) -> Stop {
+        guard let wall else { return run(until: condition, limits: limits) }
+        let end = ContinuousClock.now + wall
+        return run(until: condition, limits: limits) { ContinuousClock.now < end }
+    }
+
     /// Executes `count` instructions.
     @discardableResult
     public func step(_ count: UInt64 = 1) -> Stop { run(limits: RunLimits(instructions: count)) }
@@ -86,6 +112,11 @@ extension Guest {
 
     func requestStop(_ reason: Stop.Reason, _ detail: String, _ event: GuestEvent?) {
         guard stopRequest == nil else { return }
+        var event = event
+        if let vector = event?.vector, event?.kind == .exception || event?.kind == .interrupt {
+            let level = handlerLevel(of: vector)
+            event?.to = level
+        }
         stopRequest = (reason, detail, event)
         processor.raise(Signal.stop)
     }

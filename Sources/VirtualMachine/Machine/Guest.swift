@@ -92,6 +92,8 @@ public final class Guest {
     public var time: UInt64 { processor.state.pointee.time }
     /// Instructions, REP iterations and deliveries so far.
     public var instructions: UInt64 { processor.state.pointee.time &- processor.state.pointee.idleTime }
+    /// The processors; there is one.
+    public var cpus: [CPUView] { [cpu] }
     /// The processor's registers and what they lead to.
     public var cpu: CPUView { CPUView(guest: self) }
 

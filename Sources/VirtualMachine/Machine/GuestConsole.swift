@@ -18,6 +18,8 @@ public final class GuestConsole {
     public private(set) var inputs: [ExternalInput] = []
     /// Recorded input that has not come in yet.
     var replaying: ArraySlice<ExternalInput> = []
+    /// What was typed last and may come back as its echo.
+    package private(set) var typed = Echo()
     /// The terminal that the console is attached to.
     var connection: TerminalConnection?
 
@@ -28,12 +30,14 @@ public final class GuestConsole {
         var searched: Int
         var inputs: [ExternalInput]
         var replaying: ArraySlice<ExternalInput>
+        var typed: Echo
     }
 
     var progress: Progress {
         get {
             Progress(
-                output: output, debugOutput: debugOutput, searched: searched, inputs: inputs, replaying: replaying)
+                output: output, debugOutput: debugOutput, searched: searched, inputs: inputs, replaying: replaying,
+                typed: typed)
         }
         set {
             output = newValue.output
@@ -41,6 +45,7 @@ public final class GuestConsole {
             searched = newValue.searched
             inputs = newValue.inputs
             replaying = newValue.replaying
+            typed = newValue.typed
         }
     }
 
@@ -61,7 +66,10 @@ public final class GuestConsole {
     }
 
     /// Types text into the serial port, from now on in guest time.
-    public func send(_ text: String) { send(Array(text.utf8)) }
+    public func send(_ text: String) {
+        typed = Echo(text, from: output.count)
+        send(Array(text.utf8))
+    }
 
     /// Types bytes into the serial port, from now on in guest time.
     public func send(_ bytes: [UInt8]) {

@@ -33,7 +33,8 @@ public struct GuestEvent: Equatable, Sendable {
     public var rip: UInt64
     /// The level before; for events before a change the level at which they happen.
     public var from: Level
-    /// The level after a transition, else the same as `from`.
+    /// The level after a transition; for the exception or interrupt that ended a run the level of its handler; else the
+    /// same as `from`.
     public var to: Level
     /// The vector of an exception or interrupt.
     public var vector: Int?

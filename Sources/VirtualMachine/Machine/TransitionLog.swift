@@ -15,13 +15,19 @@ public final class TransitionLog {
         didSet { guest?.handlersChanged() }
     }
 
-    /// How often the level changed so since the guest began.
-    public func count(from: Level? = nil, to: Level? = nil) -> UInt64 {
+    /// The names of causes, as `count` takes them.
+    public static let causes = TransitionKind.allCases.map { "\($0)" }
+
+    /// How often the level changed so since the guest began; nil stands for any level or cause.
+    ///
+    /// A cause is one of `causes`; nothing has another one.
+    public func count(from: Level? = nil, to: Level? = nil, cause: String? = nil) -> UInt64 {
         guard let guest else { return 0 }
+        let kind = cause.map { name in TransitionKind.allCases.first { "\($0)" == name } }
         return guest.processor.transitionCount(
             from: from.flatMap { $0 == .root ? nil : UInt8($0.rawValue) },
-            to: to.flatMap { $0 == .root ? nil : UInt8($0.rawValue) },
-            impossible: from == .root || to == .root)
+            to: to.flatMap { $0 == .root ? nil : UInt8($0.rawValue) }, kind: kind ?? nil,
+            impossible: from == .root || to == .root || kind == .some(nil))
     }
 
     /// The records kept, oldest first.

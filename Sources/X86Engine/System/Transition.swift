@@ -65,12 +65,14 @@ extension Processor {
     package var transitionCounters: TransitionCounters { control.pointee.transitions }
 
     /// How often the level changed so; nil stands for any level, and with `impossible` the answer is 0.
-    package func transitionCount(from: UInt8?, to: UInt8?, impossible: Bool = false) -> UInt64 {
+    package func transitionCount(
+        from: UInt8?, to: UInt8?, kind wanted: TransitionKind? = nil, impossible: Bool = false
+    ) -> UInt64 {
         guard !impossible else { return 0 }
         var count: UInt64 = 0
         for source in UInt8(0)..<4 where from ?? source == source {
             for target in UInt8(0)..<4 where to ?? target == target {
-                for kind in TransitionKind.allCases {
+                for kind in TransitionKind.allCases where wanted == nil || wanted == kind {
                     count &+= control.pointee.transitions[from: source, to: target, kind: kind]
                 }
             }

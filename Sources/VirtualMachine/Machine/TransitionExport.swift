@@ -1,0 +1,153 @@
+/// How records of transitions are written.
+public enum TransitionFormat: String, CaseIterable, Sendable {
+    /// Trace Event Format as Perfetto and Chrome read it: a track for each processor with nested slices for the levels.
+    case perfetto
+    /// Comma-separated values (RFC 4180), a line for each transition.
+    case csv
+    /// A JSON object on each line.
+    case ndjson
+
+    /// The format of a file name: `.json`, `.csv` or `.ndjson`; nil for other endings.
+    public init?(path: String) {
+        if path.hasSuffix(".ndjson") {
+            self = .ndjson
+        } else if path.hasSuffix(".json") {
+            self = .perfetto
+        } else if path
+            .hasSuffix(".csv")
+        {
+            self = .csv
+        } else {
+            return nil
+        }
+    }
+}
+
+extension TransitionLog {
+    /// The records kept as text.
+    public func text(as format: TransitionFormat) -> String {
+        switch format {
+        case .perfetto: PerfettoTrace(guest: guest?.configuration.name ?? "guest", rows).text
+        case .csv: ([Self.columns.joined(separator: ",")] + rows.map(Self.csv)).joined(separator: "\n") + "\n"
+        case .ndjson: rows.map { Self.json($0) + "\n" }.joined()
+        }
+    }
+
+    private static let columns = [
+        "number", "time_ns", "instructions", "from", "to", "cause", "gate", "cs_before", "rip_before", "ss_before",
+        "rsp_before", "cs_after", "rip_after", "ss_after", "rsp_after", "switched_stack", "vector", "error_code",
+        "address",
+    ]
+
+    /// The values of a row, in the order of the columns; numbers that are places in hexadecimal.
+    private static func values(_ t: Transition) -> [(text: String, isNumber: Bool)] {
+        func number(_ value: some BinaryInteger) -> (String, Bool) { ("\(value)", true) }
+        func place(_ value: some BinaryInteger) -> (String, Bool) { (hexadecimal(value), false) }
+        func point(_ p: Transition.Point) -> [(String, Bool)] {
+            [place(p.cs), place(p.rip), place(p.ss), place(p.rsp)]
+        }
+        func optional(_ value: (some BinaryInteger)?, _ write: (UInt64) -> (String, Bool)) -> (String, Bool) {
+            value.map { write(UInt64(truncatingIfNeeded: $0)) } ?? ("", false)
+        }
+        return [number(t.sequence), number(t.time), number(t.instructions)]
+            + [(t.before.level.description, false), (t.after.level.description, false), (t.cause, false)]
+            + [(t.gate ?? "", false)] + point(t.before) + point(t.after)
+            + [(t.switchedStack ? "true" : "false", true), optional(t.vector, number)]
+            + [optional(t.errorCode, place), optional(t.address, place)]
+    }
+
+    private static func csv(_ transition: Transition) -> String {
+        values(transition).map { $0.text.contains(where: { ",\"\n".contains($0) }) ? quoted($0.text) : $0.text }
+            .joined(separator: ",")
+    }
+
+    private static func quoted(_ text: String) -> String { "\"" + text.replacing("\"", with: "\"\"") + "\"" }
+
+    private static func json(_ transition: Transition) -> String {
+        let members = zip(columns, values(transition)).compactMap { name, value -> String? in
+            value.text.isEmpty ? nil : "\"\(name)\":" + (value.isNumber ? value.text : jsonString(value.text))
+        }
+        return "{" + members.joined(separator: ",") + "}"
+    }
+}
+
+/// A text as JSON writes it.
+private func jsonString(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": result += "\\\""
+        case "\\": result += "\\\\"
+        case _ where scalar.value < 0x20:
+            let digits = String(scalar.value, radix: 16)
+            result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        case _: result.unicodeScalars.append(scalar)
+        }
+    }
+    return result + "\""
+}
+
+/// A trace of levels: each is a slice that lies in the slice of the less privileged one that it was entered from.
+///
+/// Trace Event Format: `ts` is in microseconds of guest time.
+private struct PerfettoTrace {
+    private var events: [String] = []
+    private var open: [Level] = []
+
+    init(guest: String, _ rows: [Transition]) {
+        events.append(metadata("process_name", guest))
+        events.append(metadata("thread_name", "cpu 0"))
+        guard let first = rows.first, let last = rows.last else { return }
+        begin(first.before.level, "ring \(first.before.level)", first.time, nil)
+        for row in rows {
+            // Gone from without a record: the oldest ones are dropped first.
+            while open.count > 1, let top = open.last, top < row.before.level { end(row.time) }
+            if row.cause.hasPrefix("#") { instant(row) }
+            if row.after.level < row.before.level {
+                begin(row.after.level, "\(name(row.after.level)): \(row.cause)", row.time, row)
+            } else {
+                while let top = open.last, top < row.after.level { end(row.time) }
+                if open.last != row.after.level { begin(row.after.level, name(row.after.level), row.time, row) }
+            }
+            if row.after.level == .root { flow("s", row) } else if row.before.level == .root { flow("f", row) }
+        }
+        while !open.isEmpty { end(last.time) }
+    }
+
+    var text: String { "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n" + events.joined(separator: ",\n") + "\n]}\n" }
+
+    private func name(_ level: Level) -> String { level == .root ? "root" : "ring \(level)" }
+
+    private func metadata(_ kind: String, _ name: String) -> String {
+        "{\"name\":\"\(kind)\",\"ph\":\"M\",\"pid\":1,\"tid\":1,\"args\":{\"name\":\(jsonString(name))}}"
+    }
+
+    private func head(_ phase: String, _ time: UInt64) -> String {
+        let rest = String(time % 1_000)
+        let microseconds = "\(time / 1_000).\(String(repeating: "0", count: 3 - rest.count))\(rest)"
+        return "\"ph\":\"\(phase)\",\"pid\":1,\"tid\":1,\"ts\":\(microseconds)"
+    }
+
+    private mutating func begin(_ level: Level, _ name: String, _ time: UInt64, _ row: Transition?) {
+        open.append(level)
+        let arguments = row.map {
+            ",\"args\":{\"rip before\":\"\(hexadecimal($0.before.rip))\",\"rip after\":\"\(hexadecimal($0.after.rip))\","
+                + "\"number\":\($0.sequence),\"instructions\":\($0.instructions)}"
+        }
+        events.append("{\"name\":\(jsonString(name)),\(head("B", time))\(arguments ?? "")}")
+    }
+
+    private mutating func end(_ time: UInt64) {
+        open.removeLast()
+        events.append("{\(head("E", time))}")
+    }
+
+    private mutating func instant(_ row: Transition) {
+        events.append("{\"name\":\(jsonString(row.cause)),\"s\":\"t\",\(head("i", row.time))}")
+    }
+
+    private mutating func flow(_ phase: String, _ row: Transition) {
+        events.append(
+            "{\"name\":\"exit\",\"cat\":\"vm\",\"id\":\(row.sequence),\"bp\":\"e\",\(head(phase, row.time))}")
+    }
+}
