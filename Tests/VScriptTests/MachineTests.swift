@@ -234,3 +234,27 @@ struct MachineTests {
         }
     }
 }
+
+@Suite("Bounds of what scripts do with machines")
+struct MachineLimitTests {
+    @Test("snapshots count against the memory that guests may have")
+    func snapshots() {
+        var limits = Limits.untrusted
+        limits.guestMemory = 6 << 20
+        let report = failure(
+            guest("hlt") + "let all = []\nfor i in 0 ..< 100_000 { all.append(g.snapshot()) }", limits: limits)
+        #expect(report?.message.contains("snapshots need more than") == true)
+    }
+
+    @Test("handlers, watchpoints and timers by the thousand end at the fuel, not at the host's patience")
+    func manyHandlers() {
+        for statement in [
+            "on g.write(0 ..< 4 MiB, physical: true) { }", "g.after(1 s, fn() { nil })", "on g.io { }",
+        ] {
+            var limits = Limits.untrusted
+            limits.fuel = 300_000
+            let report = failure(guest("hlt") + "while true { \(statement) }", limits: limits)
+            #expect(report?.code.hasPrefix("V09") == true, "\(statement): \(report?.message ?? "none")")
+        }
+    }
+}

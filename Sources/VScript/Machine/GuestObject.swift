@@ -34,6 +34,8 @@ final class GuestObject: TabledObject, EventSource {
     private var devices: [DeviceObject] = []
     private var pending: [GuestTimer] = []
     private var snapshots: [WeakSnapshot] = []
+    /// Pages that handlers of physical memory have ever watched.
+    private var watchedPages = 0
 
     private struct WeakSnapshot {
         weak var object: SnapshotObject?
@@ -65,12 +67,13 @@ final class GuestObject: TabledObject, EventSource {
         guard time >= 0 else { throw HostFailure(.outOfRange, "the time is negative", argument: 0) }
         let function = try arguments.function(1)
         let context = arguments.context
+        pending.removeAll { !$0.isPending }
+        try context.pay(pending.count)
         let timer = arm(time) { [weak self, unowned context] in
             guard let self, handlerError == nil else { return }
             do { _ = try context.call(function, []) } catch { fail(error) }
         }
         guard let timer else { return .nil }
-        pending.removeAll { !$0.isPending }
         pending.append(timer)
         return .object(TimerObject(timer))
     }
@@ -81,8 +84,15 @@ final class GuestObject: TabledObject, EventSource {
             throw HostFailure(.wrongOperand, error.description)
         }
         try checkFailure()
-        let object = SnapshotObject(snapshot, of: self)
         snapshots.removeAll { $0.object == nil }
+        let object = SnapshotObject(snapshot, of: self)
+        // Pages that several snapshots share are counted for each: a bound that is the same on every machine.
+        let bytes = snapshots.reduce(object.bytes) { $0 + ($1.object?.bytes ?? 0) }
+        guard bytes <= session.limits.guestMemory else {
+            throw HostFailure(
+                .guestMemoryLimit, "the guest's snapshots need more than \(session.limits.guestMemory) bytes",
+                notes: ["the limit is `Limits.guestMemory`"])
+        }
         snapshots.append(WeakSnapshot(object: object))
         return .object(object)
     }
@@ -233,6 +243,9 @@ final class GuestObject: TabledObject, EventSource {
 
     func install(_ handler: Handler) throws {
         let filter = try EventFilters.filter(handler.filter)
+        // The engine looks at all handlers anew, and at the pages that they watch.
+        if filter.isPhysical { watchedPages += filter.watchedPages(in: guest) }
+        try session.pay(handlers.count + (filter.isPhysical ? watchedPages / 64 : 0))
         let key = ObjectIdentifier(handler)
         let id = guest.on(filter) { [unowned self, unowned handler] event in
             guard handlerError == nil else { return .proceed }
@@ -279,6 +292,15 @@ final class GuestObject: TabledObject, EventSource {
         for snapshot in snapshots { snapshot.object?.snapshot = nil }
         snapshots = []
         guest.console.onOutput = nil
+    }
+}
+
+extension VirtualMachine.EventFilter {
+    /// How many pages of a guest's memory the filter's range has at most.
+    fileprivate func watchedPages(in guest: Guest) -> Int {
+        let range = numbers ?? 0...UInt64.max
+        let bytes = min(range.upperBound - range.lowerBound, guest.configuration.memory)
+        return Int(clamping: bytes / 4096 + 2)
     }
 }
 

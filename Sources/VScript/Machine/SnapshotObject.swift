@@ -4,9 +4,12 @@ import VirtualMachine
 final class SnapshotObject: TabledObject {
     /// Nil once the session has ended.
     var snapshot: GuestSnapshot?
+    /// What its pages and their list need at most.
+    let bytes: UInt64
     private weak var guest: GuestObject?
 
     init(_ snapshot: GuestSnapshot, of guest: GuestObject) {
+        bytes = UInt64(snapshot.storedPages) * 4096 + guest.guest.configuration.memory / 512
         self.snapshot = snapshot
         self.guest = guest
     }

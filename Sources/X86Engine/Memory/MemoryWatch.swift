@@ -111,12 +111,17 @@ extension PhysicalMemory {
     fileprivate func watchPages(of ranges: [ClosedRange<UInt64>]) {
         for page in watchedPages { pageFlags[page].remove(.watched) }
         watchedPages.removeAll()
-        if !ranges.isEmpty {
-            for page in 0..<pageCount {
-                let start = physicalAddress(ofPage: page)
-                guard ranges.contains(where: { $0.overlaps(start...(start | 0xFFF)) }) else { continue }
-                pageFlags[page].insert(.watched)
-                watchedPages.append(page)
+        for range in ranges {
+            for part in self.ranges where range.overlaps(part.lowerBound...(part.upperBound - 1)) {
+                var address = max(range.lowerBound, part.lowerBound) & ~0xFFF
+                let last = min(range.upperBound, part.upperBound - 1)
+                while address <= last {
+                    if let page = pageIndex(address), !pageFlags[page].contains(.watched) {
+                        pageFlags[page].insert(.watched)
+                        watchedPages.append(page)
+                    }
+                    address += 0x1000
+                }
             }
         }
         dropAllTranslations()
