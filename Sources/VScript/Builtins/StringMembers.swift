@@ -38,7 +38,7 @@ enum StringMembers {
                 "contains(part)", "Whether a text or pattern occurs.",
                 cells: { call in
                     try call.interpreter.pay(call.receiver.string.count / 64)
-                    if call[0].kind == .regex, let regex = call.heap.hosted[call[0].index] as? RegularExpression {
+                    if call[0].kind == .regex, let regex = call.heap.hosted.regex(call[0]) {
                         try call.interpreter.pay(call.receiver.string.count)
                         return .bool(match(regex, call.receiver.string.text) != nil)
                     }

@@ -84,8 +84,12 @@ enum Operation: UInt8, CaseIterable {
     // MARK: Calls
     /// R[A] = R[A](R[A+1] … R[A+B]), at the call site C
     case call
+    /// R[A] = the running function called with R[A+1] … R[A+B], at the call site C
+    case callCurrent
     /// R[A] = R[A].name(R[A+1] … R[A+B]), with the cache C
     case callMethod
+    /// The same for `append` with one argument
+    case append
     case `return`
     case returnNil
 

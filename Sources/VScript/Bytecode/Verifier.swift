@@ -133,11 +133,12 @@ struct Verifier {
             guard 1...2 ~= i.b else { throw failure(position, "loop variables") }
             try registers(i.a, 2 + i.b)
             try jump(back: true)
-        case .call:
+        case .call, .callCurrent:
             try registers(i.a, 1 + i.b & 0xFF)
             try entry(i.c, of: program.calls.count, "a call site")
-        case .callMethod:
+        case .callMethod, .append:
             try registers(i.a, 1 + i.b & 0xFF)
+            if i.operation == .append, i.b != 1 { throw failure(position, "arguments") }
             try entry(i.c, of: program.caches.count, "a cache")
             guard let call = program.caches[i.c].call, program.calls.indices.contains(call) else {
                 throw failure(position, "a call site")
@@ -231,7 +232,9 @@ extension Operation {
             .unlessLessOrEqualInt, .unlessGreaterInt, .unlessGreaterOrEqualInt, .unlessEqualInt, .unlessNotEqualInt,
             .loopIfLess, .loopIfLessOrEqual, .loopIfNotEqual, .loopIfLessInt, .loopIfLessOrEqualInt, .loopIfGreaterInt,
             .loopIfGreaterOrEqualInt, .loopIfNotEqualInt, .forPrepare, .forLoop, .iterate, .iterateNext, .call,
-            .callMethod, .getMember, .setMember, .getElement, .setElement, .getRegister, .setRegister, .makeList,
+            .callCurrent,
+            .callMethod, .append, .getMember, .setMember, .getElement, .setElement, .getRegister, .setRegister,
+            .makeList,
             .extendList, .makeMap, .addEntry, .makeRecord, .makeClosure, .text, .format, .matches, .failExpectation,
             .importModule, .declare, .declarationLabel, .property, .contents, .finishDeclaration, .runTest,
             .makeHandler, .makeAssembly:

@@ -235,6 +235,12 @@ extension FunctionGenerator {
         let count = arguments.count | (arguments.contains { $0.label != nil } ? 0x100 : 0)
         guard !isExpecting else { return callKeepingParts(callee, arguments, count, site, into: target, at: span) }
         let base = isFresh && target == next - 1 ? target : temporary(span)
+        if case .variable(let binding) = callee.code, case .current = locate(binding) {
+            for argument in arguments { put(argument.value, into: temporary(argument.value.span), isFresh: true) }
+            emit(.callCurrent, base, count, site, at: span)
+            if base != target { emit(.move, target, base, at: span) }
+            return
+        }
         let name = prepare(callee, into: base)
         for argument in arguments { put(argument.value, into: temporary(argument.value.span), isFresh: true) }
         finishCall(name, base, count, site, at: span)
@@ -261,7 +267,8 @@ extension FunctionGenerator {
     ) {
         if let method {
             emit(
-                .callMethod, base, count, program.cache(method.name, call: site), at: span, operator: method.place)
+                method.name == "append" && count == 1 ? .append : .callMethod, base, count,
+                program.cache(method.name, call: site), at: span, operator: method.place)
         } else {
             emit(.call, base, count, site, at: span)
         }

@@ -55,8 +55,8 @@ struct MapBlock {
     var used: Int
     /// Entries that are there.
     var live: Int
-    /// For each hash the position of an entry, plus 1; nil for a few entries.
-    var index: UnsafeMutablePointer<UInt32>?
+    /// Hashes in the upper halves, and below them the positions of their entries, plus 1; nil for a few entries.
+    var index: UnsafeMutablePointer<UInt64>?
     /// Positions of the index less 1; its size is a power of 2.
     var mask: Int
 }
@@ -92,8 +92,8 @@ struct BoxBlock {
 /// What a call returns to.
 struct Frame {
     var pc: UnsafeMutablePointer<UInt64>?
+    /// The registers; the function they belong to is in the one before.
     var base: UnsafeMutablePointer<Cell>?
-    var closure: UnsafeMutablePointer<ClosureBlock>?
 }
 
 /// What calls need of a function's code.
@@ -198,6 +198,16 @@ enum Hash {
         hash = hash &* 0xD6E8_FEB8_6659_FD93
         return UInt32(truncatingIfNeeded: hash ^ hash >> 32)
     }
+
+    /// The hash of a number: sixteen ints that follow each other stay together, as sequences of keys are common.
+    @inline(__always)
+    static func number(_ bits: UInt64, _ tag: UInt64) -> UInt32 {
+        let hash = word(bits >> 4 &+ tag << 59)
+        return hash ^ UInt32(truncatingIfNeeded: bits & 15)
+    }
+
+    /// How far apart places are tried: odd, so that all are, and groups that collide move as they are.
+    static let step = 17
 
     /// The hash of bytes, never 0.
     static func bytes(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> UInt32 {

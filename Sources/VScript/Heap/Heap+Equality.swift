@@ -41,12 +41,12 @@ extension Heap {
         case .map: return isEqual(left.map, right.map, depth: depth, steps: &steps)
         case .object:
             guard left.bits != right.bits else { return true }
-            guard let first = hosted[left.index] as? any HostObject, let second = hosted[right.index] as? any HostObject
+            guard let first = hosted.object(left), let second = hosted.object(right)
             else { return false }
             return first.isSame(as: second)
         case .regex:
-            return (hosted[left.index] as? RegularExpression)?.pattern
-                == (hosted[right.index] as? RegularExpression)?.pattern
+            return hosted.regex(left)?.pattern
+                == hosted.regex(right)?.pattern
         }
     }
 

@@ -48,7 +48,7 @@ extension Heap {
         case .bytes: Hash.bytes(key.bytes.bytes, key.bytes.count)
         case .nil, .bool, .int, .unsigned, .float, .duration, .symbol, .unset, .list, .map, .range, .closure,
             .boundMethod, .box, .object, .regex, .hostFunction, .builtin:
-            Hash.word(key.bits &+ key.tag &* 0x1234_5678_9ABC_DEF1)
+            Hash.number(key.bits, key.tag)
         }
     }
 
@@ -63,37 +63,60 @@ extension Heap {
         return equalBytes(left.bytes.bytes, right.bytes.bytes, left.bytes.count)
     }
 
+    /// The value of a key, or nil.
+    @inline(never)
+    static func value(of key: Cell, in map: UnsafeMutablePointer<MapBlock>) -> Cell {
+        find(key, in: map)?.pointee ?? .nil
+    }
+
+    /// Replaces the value of a key that is there; false if it is not, or if the map must not change.
+    @inline(never)
+    static func replace(_ key: Cell, _ value: Cell, in map: UnsafeMutablePointer<MapBlock>) -> Bool {
+        guard !map.pointee.header.isFrozen, let place = find(key, in: map) else { return false }
+        place.pointee = value
+        return true
+    }
+
     /// Where the value of a key is; nil if there is none.
-    @inline(__always)
     func find(_ key: Cell, in map: UnsafeMutablePointer<MapBlock>) -> UnsafeMutablePointer<Cell>? {
+        Self.find(key, in: map)
+    }
+
+    @inline(__always)
+    private static func find(_ key: Cell, in map: UnsafeMutablePointer<MapBlock>) -> UnsafeMutablePointer<Cell>? {
         guard let cells = map.pointee.cells else { return nil }
         if let shape = map.pointee.shape {
             guard key.tag == Cell.tag(.string) else { return nil }
             let position = shape.position(of: key.string)
             return position < 0 ? nil : cells + position
         }
-        let entry = entry(Self.canonical(key), in: map, cells)
+        let entry = entry(canonical(key), in: map, cells)
         return entry < 0 ? nil : cells + (entry &* 2 &+ 1)
     }
 
     /// The position of a key's entry in a map that holds its keys; -1 if there is none.
-    private func entry(_ key: Cell, in map: UnsafeMutablePointer<MapBlock>, _ cells: UnsafeMutablePointer<Cell>) -> Int
-    {
+    private static func entry(
+        _ key: Cell, in map: UnsafeMutablePointer<MapBlock>, _ cells: UnsafeMutablePointer<Cell>
+    ) -> Int {
         guard let index = map.pointee.index else {
             var entry = 0
             while entry < map.pointee.used {
-                if Self.isSameKey(cells[entry &* 2], key) { return entry }
+                if isSameKey(cells[entry &* 2], key) { return entry }
                 entry &+= 1
             }
             return -1
         }
         let mask = map.pointee.mask
-        var place = Int(Self.hash(key)) & mask
+        let hash = hash(key)
+        var place = Int(hash) & mask
         while true {
-            let entry = Int(index[place]) &- 1
-            if entry < 0 { return -1 }
-            if Self.isSameKey(cells[entry &* 2], key) { return entry }
-            place = (place &+ 1) & mask
+            let word = index[place]
+            if word == 0 { return -1 }
+            if UInt32(truncatingIfNeeded: word >> 32) == hash {
+                let entry = Int(UInt32(truncatingIfNeeded: word)) &- 1
+                if isSameKey(cells[entry &* 2], key) { return entry }
+            }
+            place = (place &+ Hash.step) & mask
         }
     }
 
@@ -174,10 +197,11 @@ extension Heap {
         if let index = map.pointee.index { Self.enter(key, entry, index, map.pointee.mask) }
     }
 
-    private static func enter(_ key: Cell, _ entry: Int, _ index: UnsafeMutablePointer<UInt32>, _ mask: Int) {
-        var place = Int(hash(key)) & mask
-        while index[place] != 0 { place = (place &+ 1) & mask }
-        index[place] = UInt32(truncatingIfNeeded: entry + 1)
+    private static func enter(_ key: Cell, _ entry: Int, _ index: UnsafeMutablePointer<UInt64>, _ mask: Int) {
+        let hash = hash(key)
+        var place = Int(hash) & mask
+        while index[place] != 0 { place = (place &+ Hash.step) & mask }
+        index[place] = UInt64(hash) << 32 | UInt64(truncatingIfNeeded: entry + 1)
     }
 
     /// Makes the index anew, for as many entries as there is room for.
@@ -185,9 +209,9 @@ extension Heap {
         var size = 16
         while size < map.pointee.capacity { size *= 2 }
         if map.pointee.index == nil || map.pointee.mask + 1 != size {
-            try count(size * 4)
+            try count(size * 8)
             if let old = map.pointee.index {
-                uncount((map.pointee.mask + 1) * 4)
+                uncount((map.pointee.mask + 1) * 8)
                 old.deallocate()
             }
             map.pointee.index = .allocate(capacity: size)
@@ -222,7 +246,7 @@ extension Heap {
         guard find(key, in: map) != nil else { return nil }
         try spell(map)
         let cells = map.pointee.cells.unsafelyUnwrapped
-        let entry = entry(Self.canonical(key), in: map, cells)
+        let entry = Self.entry(Self.canonical(key), in: map, cells)
         guard entry >= 0 else { return nil }
         let old = cells[entry * 2 + 1]
         cells[entry * 2] = .unset

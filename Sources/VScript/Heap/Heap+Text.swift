@@ -28,7 +28,7 @@ extension Heap {
         case .symbol: output += ".\(symbolName(cell))"
         case .bytes: output += "hex\"\(cell.bytes.buffer.map(Text.hexadecimal).joined(separator: " "))\""
         case .range: output += "\(cell.range.pointee.lower)..<\(cell.range.pointee.upper)"
-        case .regex: output += "re\"\((hosted[cell.index] as? RegularExpression)?.pattern ?? "")\""
+        case .regex: output += "re\"\(hosted.regex(cell)?.pattern ?? "")\""
         case .list:
             write(cell.list.pointee.count, to: &output, depth: depth, empty: "") { index, output in
                 write(cell.list.buffer[index], to: &output, depth: depth + 1)
@@ -48,9 +48,9 @@ extension Heap {
             }
         case .closure: output += "fn \(functionName(cell))"
         case .boundMethod: output += "fn \(cell.boundMethod.pointee.name.string.text)"
-        case .hostFunction: output += "fn \((hosted[cell.index] as? HostFunction)?.signature.name ?? "")"
+        case .hostFunction: output += "fn \(hosted.function(cell)?.signature.name ?? "")"
         case .builtin: output += "fn \(Prelude.functions[cell.index].signature.name)"
-        case .object: output += (hosted[cell.index] as? any HostObject)?.text ?? "nil"
+        case .object: output += hosted.object(cell)?.text ?? "nil"
         }
     }
 
@@ -89,7 +89,7 @@ extension Heap {
         case .list: "a list"
         case .map: "a map"
         case .closure, .boundMethod, .hostFunction, .builtin: "a function"
-        case .object: (hosted[cell.index] as? any HostObject)?.typeName ?? "nil"
+        case .object: hosted.object(cell)?.typeName ?? "nil"
         }
     }
 }

@@ -46,7 +46,7 @@ final class Heap {
     let hosted = HostTable()
 
     /// Constants of the programs that have been loaded.
-    var constants = RawArray<Cell>()
+    let constants = RawArray<Cell>()
     /// Names by their text; they stay until the session ends.
     private var names: [String: Cell] = [:]
     private(set) var symbolNames: [String] = []
@@ -323,11 +323,19 @@ final class Heap {
     // MARK: - Host objects
 
     /// An object of the host by reference.
-    func object(_ object: any HostObject) throws(HostFailure) -> Cell { try host(.object, object) }
-
-    func host(_ kind: Cell.Kind, _ object: AnyObject) throws(HostFailure) -> Cell {
+    func object(_ object: any HostObject) throws(HostFailure) -> Cell {
         try count(HostTable.bytesPerObject)
-        return Cell(kind, UInt64(hosted.add(object)))
+        return Cell(.object, UInt64(hosted.add(object)))
+    }
+
+    func regex(_ regex: RegularExpression) throws(HostFailure) -> Cell {
+        try count(HostTable.bytesPerObject)
+        return Cell(.regex, UInt64(hosted.add(regex)))
+    }
+
+    func function(_ function: HostFunction) throws(HostFailure) -> Cell {
+        try count(HostTable.bytesPerObject)
+        return Cell(.hostFunction, UInt64(hosted.add(function)))
     }
 
     // MARK: - Collection

@@ -3,32 +3,54 @@ final class HostTable {
     /// What an entry counts for in the heap.
     static let bytesPerObject = 64
 
-    private var objects: [AnyObject?] = []
+    private enum Entry {
+        case none
+        case object(any HostObject)
+        case regex(RegularExpression)
+        case function(HostFunction)
+    }
+
+    private var entries: [Entry] = []
     private var marks: [UInt8] = []
     private var free: [Int] = []
 
-    func add(_ object: AnyObject) -> Int {
+    private func add(_ entry: Entry) -> Int {
         if let index = free.popLast() {
-            objects[index] = object
+            entries[index] = entry
             marks[index] = 0
             return index
         }
-        objects.append(object)
+        entries.append(entry)
         marks.append(0)
-        return objects.count - 1
+        return entries.count - 1
     }
 
-    subscript(index: Int) -> AnyObject? { objects[index] }
+    func add(_ object: any HostObject) -> Int { add(.object(object)) }
+    func add(_ regex: RegularExpression) -> Int { add(.regex(regex)) }
+    func add(_ function: HostFunction) -> Int { add(.function(function)) }
+
+    /// The object of a cell; nil if the cell holds none.
+    func object(_ cell: Cell) -> (any HostObject)? {
+        if cell.kind == .object, case .object(let object) = entries[cell.index] { object } else { nil }
+    }
+
+    func regex(_ cell: Cell) -> RegularExpression? {
+        if cell.kind == .regex, case .regex(let regex) = entries[cell.index] { regex } else { nil }
+    }
+
+    func function(_ cell: Cell) -> HostFunction? {
+        if cell.kind == .hostFunction, case .function(let function) = entries[cell.index] { function } else { nil }
+    }
 
     func mark(_ index: Int, _ mark: UInt8) { marks[index] = mark }
 
     /// Takes out what is not marked and gives how many that were.
     func sweep(_ mark: UInt8) -> Int {
-        var dead: [AnyObject] = []
-        for index in objects.indices where marks[index] != mark {
-            guard let object = objects[index] else { continue }
-            dead.append(object)
-            objects[index] = nil
+        var dead: [Entry] = []
+        for index in entries.indices where marks[index] != mark {
+            if case .none = entries[index] { continue }
+            dead.append(entries[index])
+            entries[index] = .none
             free.append(index)
         }
         // Released only here: what an object does when it goes may touch the table.
@@ -36,8 +58,8 @@ final class HostTable {
     }
 
     func removeAll() {
-        let dead = objects
-        objects = []
+        let dead = entries
+        entries = []
         marks = []
         free = []
         _ = dead
@@ -81,7 +103,7 @@ package final class KeptCell {
 }
 
 /// A growing array of plain values at an address that the run loop may hold until it grows.
-struct RawArray<Element> {
+final class RawArray<Element> {
     private(set) var base: UnsafeMutablePointer<Element>
     private(set) var count = 0
     private var capacity = 16
@@ -90,10 +112,10 @@ struct RawArray<Element> {
 
     subscript(index: Int) -> Element {
         get { base[index] }
-        nonmutating set { base[index] = newValue }
+        set { base[index] = newValue }
     }
 
-    mutating func append(_ element: Element) {
+    func append(_ element: Element) {
         if count == capacity {
             let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity * 2)
             larger.moveInitialize(from: base, count: count)

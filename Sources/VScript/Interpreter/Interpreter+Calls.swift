@@ -17,7 +17,7 @@ extension Interpreter {
             let member = Prelude.members[callee.index]
             try call(member.signature ?? Signature(member.name), a, count, site, member.call)
         case .hostFunction:
-            guard let function = heap.hosted[callee.index] as? HostFunction else { throw malformed() }
+            guard let function = heap.hosted.function(callee) else { throw malformed() }
             try call(function, a, count, site)
         case .boundMethod:
             base[a] = callee.boundMethod.pointee.receiver
@@ -38,10 +38,11 @@ extension Interpreter {
             let signature = functions[Int(function.pointee.index)].code.signature
             try arrange(signature, base + a + 1, count, site)
         }
-        frame.pointee = Frame(pc: pc, base: base, closure: closure)
+        frame.pointee = Frame(pc: pc, base: base)
         frame += 1
+        // A method is called in the place of its object.
+        base[a] = Cell(.closure, target)
         base += a + 1
-        closure = target
         pc = function.pointee.code
     }
 
@@ -133,7 +134,7 @@ extension Interpreter {
     }
 
     private func callMember(of object: Cell, _ a: Int, _ count: Int, _ name: Cell, _ site: Int) throws {
-        guard let host = heap.hosted[object.index] as? any HostObject,
+        guard let host = heap.hosted.object(object),
             let member = try host.member(name.string.text)
         else { throw noMember(name, of: object) }
         if case .function(let function) = member, case .host(let body) = function.storage {
@@ -172,7 +173,7 @@ extension Interpreter {
             let target = closure
             let window = base
             frame -= 1
-            (pc, base, closure) = (frame.pointee.pc, frame.pointee.base ?? outer, frame.pointee.closure)
+            (pc, base) = (frame.pointee.pc, frame.pointee.base ?? outer)
             guard let target else { throw malformed() }
             let count = Int(target.pointee.function.pointee.parameters)
             return try enter(target, arguments: (0..<count).map { window[$0] })

@@ -4,7 +4,9 @@ import VScriptSyntax
 
 extension Interpreter {
     private func declaration(_ cell: Cell) throws -> Declaration {
-        guard cell.kind == .object, let declaration = heap.hosted[cell.index] as? Declaration else { throw malformed() }
+        guard cell.kind == .object, let declaration = heap.hosted.object(cell) as? Declaration else {
+            throw malformed()
+        }
         return declaration
     }
 
@@ -47,7 +49,7 @@ extension Interpreter {
     }
 
     func contents(_ i: Instruction) throws {
-        guard base[i.b].kind == .object, let code = heap.hosted[base[i.b].index] as? Assembly else { return }
+        guard base[i.b].kind == .object, let code = heap.hosted.object(base[i.b]) as? Assembly else { return }
         try declaration(base[i.a]).code.append(code)
     }
 
@@ -56,7 +58,7 @@ extension Interpreter {
         if declaration.isNested {
             try self.declaration(base[i.b]).children.append(declaration)
         } else {
-            if base[i.b].kind == .object { declaration.enclosing = heap.hosted[base[i.b].index] as? Declaration }
+            declaration.enclosing = heap.hosted.object(base[i.b]) as? Declaration
             base[i.a] = try heap.cell(
                 try located(declaration.header) { try session.maker.make(declaration, in: session) })
         }
@@ -77,7 +79,7 @@ extension Interpreter {
         if [.closure, .hostFunction, .boundMethod, .builtin].contains(base[i.a].kind) {
             base[i.a] = try located(span(site.filter)) { try call(base[i.a], []) }
         }
-        guard base[i.a].kind == .object, let event = heap.hosted[base[i.a].index] as? EventPattern,
+        guard base[i.a].kind == .object, let event = heap.hosted.object(base[i.a]) as? EventPattern,
             base[i.a + 1].kind == .closure
         else {
             var failure = HostFailure(
@@ -89,7 +91,7 @@ extension Interpreter {
         let handler = Handler(
             event, span: span(site.place), usesEvent: site.usesEvent, body: base[i.a + 1], in: self)
         if site.isNested, event.source == nil, base[i.a + 2].kind == .object,
-            let declaration = heap.hosted[base[i.a + 2].index] as? Declaration
+            let declaration = heap.hosted.object(base[i.a + 2]) as? Declaration
         {
             declaration.handlers.append(handler)
         } else {
@@ -150,7 +152,7 @@ extension Interpreter {
         case .int, .unsigned, .string: return heap.text(cell)
         case .symbol: return heap.symbolName(cell)
         case .object:
-            if let label = heap.hosted[cell.index] as? CodeLabel { return label.text }
+            if let label = heap.hosted.object(cell) as? CodeLabel { return label.text }
         case .nil, .bool, .float, .duration, .unset, .bytes, .list, .map, .range, .closure, .boundMethod, .box, .regex,
             .hostFunction, .builtin:
             break

@@ -12,7 +12,7 @@ extension Interpreter {
         case .loadBool: r[i.a] = .bool(i.b != 0)
         case .loadInt: r[i.a] = .int(i.c)
         case .loadConstant: r[i.a] = heap.constants[i.c]
-        case .loadCurrent: r[i.a] = closure.map { Cell(.closure, $0) } ?? .nil
+        case .loadCurrent: r[i.a] = r[-1]
         case .move: r[i.a] = r[i.b]
         case .getVariable: r[i.a] = closure?.variables[i.b] ?? .nil
         case .getSharedVariable: r[i.a] = try content(of: closure?.variables[i.b] ?? .nil, i.c)
@@ -70,7 +70,10 @@ extension Interpreter {
         case .iterateNext: try turnItems(i)
 
         case .call: try call(i.a, i.b & 0xFF, site: i.c)
-        case .callMethod: try callMethod(i)
+        case .callCurrent:
+            r[i.a] = r[-1]
+            try call(i.a, i.b & 0xFF, site: i.c)
+        case .callMethod, .append: try callMethod(i)
         case .return, .returnNil: break
 
         case .getMember: r[i.a] = try member(r[i.b], caches.base + i.c)
@@ -174,7 +177,7 @@ extension Interpreter {
         if pattern.kind == .range, value.isAnyInt {
             return pattern.range.pointee.lower <= value.wide && value.wide < pattern.range.pointee.upper
         }
-        if pattern.kind == .regex, value.isString, let regex = heap.hosted[pattern.index] as? RegularExpression {
+        if pattern.kind == .regex, value.isString, let regex = heap.hosted.regex(pattern) {
             try pay(value.string.count)
             return regex.firstMatch(in: value.string.text.unicodeScalars.map(\.value)) != nil
         }

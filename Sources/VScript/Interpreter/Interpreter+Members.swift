@@ -62,7 +62,7 @@ enum TypeMembers {
         return Array(cell.bytes.buffer)
     }
     private static let regex = StringMembers.regex.members { interpreter, cell in
-        guard let regex = interpreter.heap.hosted[cell.index] as? RegularExpression else {
+        guard let regex = interpreter.heap.hosted.regex(cell) else {
             throw interpreter.malformed()
         }
         return regex
@@ -140,7 +140,7 @@ extension Interpreter {
 
     /// A member of a host object.
     private func member(_ name: Cell, of object: Cell) throws -> Cell {
-        guard let host = heap.hosted[object.index] as? any HostObject,
+        guard let host = heap.hosted.object(object),
             let value = try host.member(name.string.text)
         else { throw noMember(name, of: object) }
         return try heap.cell(value)
@@ -161,7 +161,7 @@ extension Interpreter {
                 }
             }
         } else if object.kind == .object {
-            names = (heap.hosted[object.index] as? any HostObject)?.memberNames ?? []
+            names = heap.hosted.object(object)?.memberNames ?? []
         }
         let isMap = object.kind == .map
         var failure = HostFailure(
@@ -185,7 +185,7 @@ extension Interpreter {
                 cache.pointee.slot = shape.position(ofName: name)
             }
         case .object:
-            guard let host = heap.hosted[object.index] as? any HostObject else { throw malformed() }
+            guard let host = heap.hosted.object(object) else { throw malformed() }
             let text = name.string.text
             if try host.setMember(text, to: heap.value(new)) { return }
             guard try host.member(text) != nil else { throw noMember(name, of: object) }
@@ -248,7 +248,7 @@ extension Interpreter {
         case .string where key.kind == .range:
             return try substring(object.string, try positions(key, object.string.scalarCount))
         case .object:
-            guard let host = heap.hosted[object.index] as? any HostObject else { throw malformed() }
+            guard let host = heap.hosted.object(object) else { throw malformed() }
             guard let found = try host.element(heap.value(key)) else {
                 throw HostFailure(.wrongOperand, "\(host.typeName) has no elements")
             }
@@ -292,7 +292,7 @@ extension Interpreter {
             try checkKey(key)
             try heap.set(key, new, in: object.map)
         case .object:
-            guard let host = heap.hosted[object.index] as? any HostObject else { throw malformed() }
+            guard let host = heap.hosted.object(object) else { throw malformed() }
             guard try host.setElement(heap.value(key), to: heap.value(new)) else {
                 throw HostFailure(.wrongOperand, "elements of \(host.typeName) cannot be set")
             }

@@ -6,12 +6,10 @@ extension Interpreter {
     /// A case that is done goes on with `continue`; one that leaves its `switch` is left to `carryOut`.
     @inline(never)
     func run(until floor: UnsafeMutablePointer<Frame>) -> Bool {
-        guard var pc = self.pc, var closure = self.closure else { return false }
+        guard var pc = self.pc else { return false }
         var r = base
         var frame = self.frame
         var fuel = self.fuel
-        var caches = self.caches.base
-        var constants = heap.constants.base
         let frameLimit = self.frameLimit
         let int = Cell.tag(.int)
         let float = Cell.tag(.float)
@@ -33,25 +31,25 @@ extension Interpreter {
                 r[i.a] = .int(i.c)
                 continue
             case .loadConstant:
-                r[i.a] = constants[i.c]
+                r[i.a] = constantBase[i.c]
                 continue
             case .loadCurrent:
-                r[i.a] = Cell(.closure, closure)
+                r[i.a] = r[-1]
                 continue
             case .move:
                 r[i.a] = r[i.b]
                 continue
             case .getVariable:
-                r[i.a] = closure.variables[i.b]
+                r[i.a] = r[-1].closure.variables[i.b]
                 continue
             case .getSharedVariable:
-                let box = closure.variables[i.b]
+                let box = r[-1].closure.variables[i.b]
                 if box.tag == Cell.tag(.box), !box.box.pointee.value.isUnset {
                     r[i.a] = box.box.pointee.value
                     continue
                 }
             case .setSharedVariable:
-                let box = closure.variables[i.b]
+                let box = r[-1].closure.variables[i.b]
                 if box.tag == Cell.tag(.box) {
                     box.box.pointee.value = r[i.a]
                     continue
@@ -497,11 +495,34 @@ extension Interpreter {
                     let target = callee.closure
                     let function = target.pointee.function
                     if Int(function.pointee.parameters) == i.b {
-                        frame.pointee = Frame(pc: pc, base: r, closure: closure)
+                        frame.pointee = Frame(pc: pc, base: r)
                         frame += 1
                         r += i.a &+ 1
-                        closure = target
                         pc = function.pointee.code
+                        continue
+                    }
+                }
+            case .callCurrent:
+                let function = r[-1].closure.pointee.function
+                fuel &-= 1
+                if Int(function.pointee.parameters) == i.b, fuel >= 0, frame < frameLimit {
+                    r[i.a] = r[-1]
+                    frame.pointee = Frame(pc: pc, base: r)
+                    frame += 1
+                    r += i.a &+ 1
+                    pc = function.pointee.code
+                    continue
+                }
+            case .append:
+                let object = r[i.a]
+                fuel &-= 1
+                if object.tag == Cell.tag(.list), fuel >= 0 {
+                    let list = object.list
+                    let count = list.pointee.count
+                    if count < list.pointee.capacity, !list.pointee.header.isFrozen {
+                        list.pointee.items.unsafelyUnwrapped[count] = r[i.a + 1]
+                        list.pointee.count = count &+ 1
+                        r[i.a] = .nil
                         continue
                     }
                 }
@@ -510,7 +531,7 @@ extension Interpreter {
                 fuel &-= 1
                 if object.tag == Cell.tag(.map), fuel >= 0, frame < frameLimit {
                     let map = object.map
-                    let cache = caches + i.c
+                    let cache = cacheBase + i.c
                     if UInt(bitPattern: map.pointee.shape) == cache.pointee.key {
                         let callee = map.pointee.cells.unsafelyUnwrapped[cache.pointee.slot]
                         if callee.tag == Cell.tag(.closure) {
@@ -518,10 +539,9 @@ extension Interpreter {
                             let function = target.pointee.function
                             if Int(function.pointee.parameters) == i.b {
                                 r[i.a] = callee
-                                frame.pointee = Frame(pc: pc, base: r, closure: closure)
+                                frame.pointee = Frame(pc: pc, base: r)
                                 frame += 1
                                 r += i.a &+ 1
-                                closure = target
                                 pc = function.pointee.code
                                 continue
                             }
@@ -535,7 +555,6 @@ extension Interpreter {
                     frame -= 1
                     pc = frame.pointee.pc.unsafelyUnwrapped
                     r = frame.pointee.base.unsafelyUnwrapped
-                    closure = frame.pointee.closure.unsafelyUnwrapped
                     continue
                 }
                 result = value
@@ -547,7 +566,6 @@ extension Interpreter {
                     frame -= 1
                     pc = frame.pointee.pc.unsafelyUnwrapped
                     r = frame.pointee.base.unsafelyUnwrapped
-                    closure = frame.pointee.closure.unsafelyUnwrapped
                     continue
                 }
                 result = .nil
@@ -559,7 +577,7 @@ extension Interpreter {
                 let object = r[i.b]
                 if object.tag == Cell.tag(.map) {
                     let map = object.map
-                    let cache = caches + i.c
+                    let cache = cacheBase + i.c
                     if UInt(bitPattern: map.pointee.shape) == cache.pointee.key {
                         r[i.a] = map.pointee.cells.unsafelyUnwrapped[cache.pointee.slot]
                         continue
@@ -569,7 +587,7 @@ extension Interpreter {
                 let object = r[i.b]
                 if object.tag == Cell.tag(.map) {
                     let map = object.map
-                    let cache = caches + i.c
+                    let cache = cacheBase + i.c
                     if UInt(bitPattern: map.pointee.shape) == cache.pointee.key, !map.pointee.header.isFrozen {
                         map.pointee.cells.unsafelyUnwrapped[cache.pointee.slot] = r[i.a]
                         continue
@@ -583,6 +601,9 @@ extension Interpreter {
                         r[i.a] = list.pointee.items.unsafelyUnwrapped[key.int]
                         continue
                     }
+                } else if object.tag == Cell.tag(.map) {
+                    r[i.a] = Heap.value(of: key, in: object.map)
+                    continue
                 }
             case .setElement:
                 let (object, key) = (r[i.b], r[i.c])
@@ -592,6 +613,8 @@ extension Interpreter {
                         list.pointee.items.unsafelyUnwrapped[key.int] = r[i.a]
                         continue
                     }
+                } else if object.tag == Cell.tag(.map) {
+                    if Heap.replace(key, r[i.a], in: object.map) { continue }
                 }
             case .matches:
                 let (pattern, value) = (r[i.b], r[i.c])
@@ -606,17 +629,13 @@ extension Interpreter {
             }
             self.pc = pc
             self.base = r
-            self.closure = closure
             self.frame = frame
             self.fuel = fuel
             guard carryOut(i, until: floor) else { return false }
             pc = self.pc.unsafelyUnwrapped
             r = base
-            closure = self.closure.unsafelyUnwrapped
             frame = self.frame
             fuel = self.fuel
-            caches = self.caches.base
-            constants = heap.constants.base
         }
     }
 

@@ -9,12 +9,10 @@ final class Interpreter {
     unowned let session: Session
     let limits: Limits
 
-    /// The instruction after the current one.
+    /// The instruction after the current one; nil while none is carried out.
     var pc: UnsafeMutablePointer<UInt64>?
-    /// The registers of the running function.
+    /// The registers of the running function, which is itself in the register before the first.
     var base: UnsafeMutablePointer<Cell>
-    /// The running function; nil while none is.
-    var closure: UnsafeMutablePointer<ClosureBlock>?
     /// The entry after the last open call's.
     var frame: UnsafeMutablePointer<Frame>
     let frameLimit: UnsafeMutablePointer<Frame>
@@ -36,7 +34,10 @@ final class Interpreter {
     private(set) var functions: [LoadedFunction] = []
     /// The calls of all programs, by the operand that loading has given them.
     private(set) var calls: [CallSite] = []
-    var caches = RawArray<MemberCache>()
+    let caches = RawArray<MemberCache>()
+    /// Where the caches and the constants are now.
+    var cacheBase: UnsafeMutablePointer<MemberCache>
+    var constantBase: UnsafeMutablePointer<Cell>
     private var programs: [ObjectIdentifier: LoadedProgram] = [:]
 
     /// How much fuel is spent between two looks at the clock and the stop signal.
@@ -50,6 +51,8 @@ final class Interpreter {
         let depth = min(max(limits.depth, 1), 100_000)
         // The script itself is open too, and one of a host function's may be about to be.
         heap = Heap(limit: limits.heap, depth: depth + 2)
+        cacheBase = caches.base
+        constantBase = heap.constants.base
         base = heap.stack
         frame = heap.frames
         frameLimit = heap.frames + depth + 1
@@ -125,6 +128,8 @@ final class Interpreter {
             heap.functionNames.append(function.signature.name)
         }
         programs[ObjectIdentifier(program)] = loaded
+        cacheBase = caches.base
+        constantBase = heap.constants.base
         return loaded
     }
 
@@ -138,7 +143,10 @@ final class Interpreter {
 
     // MARK: - Where it is
 
-    /// The running function.
+    /// The running function; nil while none is.
+    var closure: UnsafeMutablePointer<ClosureBlock>? { pc == nil ? nil : base[-1].closure }
+
+    /// The running function with its code.
     var function: LoadedFunction? {
         closure.map { functions[Int($0.pointee.function.pointee.index)] }
     }
@@ -203,25 +211,24 @@ final class Interpreter {
     /// Calls a script's function whose arguments lie above the top, after a place for the function itself.
     func enter(_ closure: UnsafeMutablePointer<ClosureBlock>) throws -> Cell {
         guard frame < frameLimit else { throw tooDeep() }
-        let nests = self.closure != nil
+        let nests = pc != nil
         if nests {
             guard nesting < Self.nestingLimit, stack.hasRoom else { throw tooDeep() }
         } else {
             beginRun()
         }
-        let saved = (pc, base, self.closure, heap.stackTop)
+        let saved = (pc, base, heap.stackTop)
         heap.stackTop.pointee = Cell(.closure, closure)
         let entry = frame
-        entry.pointee = Frame(pc: pc, base: base, closure: self.closure)
+        entry.pointee = Frame(pc: pc, base: base)
         frame += 1
         pc = closure.pointee.function.pointee.code
         base = heap.stackTop + 1
-        self.closure = closure
         nesting += nests ? 1 : 0
         let isFinished = run(until: frame)
         nesting -= nests ? 1 : 0
         frame = entry
-        (pc, base, self.closure, heap.stackTop) = saved
+        (pc, base, heap.stackTop) = saved
         heap.frameTop = frame
         guard isFinished else {
             let error = uncaught
@@ -318,7 +325,6 @@ final class Interpreter {
             frame -= 1
             pc = frame.pointee.pc
             base = frame.pointee.base ?? base
-            closure = frame.pointee.closure
         }
     }
 
@@ -351,7 +357,7 @@ final class Interpreter {
         var entry = frame
         while let current = callee, entry > heap.frames {
             entry -= 1
-            guard let caller = entry.pointee.closure else { break }
+            guard entry.pointee.pc != nil, let caller = entry.pointee.base?[-1].closure else { break }
             let name = functions[Int(current.pointee.function.pointee.index)].code.signature.name
             trace.append((name, span(caller, entry.pointee.pc)))
             callee = caller
@@ -392,8 +398,8 @@ extension Operation {
     var table: Table {
         switch self {
         case .loadConstant, .getSharedVariable, .getBox, .getRegister, .setRegister: .constants
-        case .callMethod, .getMember, .setMember: .caches
-        case .call: .calls
+        case .callMethod, .append, .getMember, .setMember: .caches
+        case .call, .callCurrent: .calls
         case .makeClosure: .functions
         case .loadNil, .loadUnset, .loadBool, .loadInt, .loadCurrent, .move, .getVariable, .setSharedVariable,
             .makeBox, .setBox, .shiftLeft, .shiftRight, .wrappingShiftLeft, .multiply, .divide, .remainder, .bitAnd,

@@ -172,8 +172,8 @@ extension Heap {
         case .list: .list(List(KeptCell(cell, in: self)))
         case .map: .map(Map(KeptCell(cell, in: self)))
         case .closure, .boundMethod, .hostFunction, .builtin: .function(Function(KeptCell(cell, in: self)))
-        case .regex: (hosted[cell.index] as? RegularExpression).map(ScriptValue.regex) ?? .nil
-        case .object: (hosted[cell.index] as? any HostObject).map(ScriptValue.object) ?? .nil
+        case .regex: hosted.regex(cell).map(ScriptValue.regex) ?? .nil
+        case .object: hosted.object(cell).map(ScriptValue.object) ?? .nil
         }
     }
 
@@ -191,7 +191,7 @@ extension Heap {
         case .symbol(let name): return try symbol(name)
         case .bytes(let value): return try bytes(value)
         case .range(let value): return try range(value.lowerBound, value.upperBound)
-        case .regex(let regex): return try host(.regex, regex)
+        case .regex(let regex): return try self.regex(regex)
         case .object(let object): return try self.object(object)
         case .list(let list):
             switch list.storage {
@@ -206,7 +206,7 @@ extension Heap {
         case .function(let function):
             switch function.storage {
             case .held(let kept): return kept.cell
-            case .host(let function): return try host(.hostFunction, function)
+            case .host(let function): return try self.function(function)
             }
         }
     }
