@@ -14,17 +14,21 @@ public struct Program: Sendable {
     /// - Parameters:
     ///   - source: The text.
     ///   - name: What messages call it: its path, to which imports are relative.
+    ///   - interface: What it may name beyond the language: a session's `interface`.
     /// - Throws: All reports, if one of them is an error.
-    public init(_ source: String, named name: String = "<script>") throws(CompilationError) {
-        try self.init(SourceFile(source, named: name))
+    public init(
+        _ source: String, named name: String = "<script>", for interface: HostInterface = .none
+    ) throws(CompilationError) {
+        try self.init(SourceFile(source, named: name), for: interface)
     }
 
     /// Reads and checks a script whose bytes come from a file.
-    public init(_ file: SourceFile) throws(CompilationError) {
+    public init(_ file: SourceFile, for interface: HostInterface = .none) throws(CompilationError) {
         let tree = parse(file)
         guard tree.isValid else { throw CompilationError(diagnostics: tree.diagnostics) }
         let result = Resolver.resolve(
-            tree.program, schema: .standard, prelude: Set(Prelude.functions.map(\.signature.name)),
+            tree.program, schema: Schema.standard.adding(interface.kinds),
+            prelude: Set(Prelude.functions.map(\.signature.name)).union(interface.names),
             modules: Set(StandardModules.all.map(\.name)))
         var reports = tree.diagnostics + result.diagnostics
         var code: ProgramCode?
@@ -51,10 +55,18 @@ public struct CompilationError: Error {
     public let diagnostics: [Diagnostic]
 }
 
-/// How a script ended when an error did it.
+/// How a script ended when an error did it, or what a host function fails with.
 public struct ScriptError: Error {
     /// The error with its place, and the calls that led to it.
     public let diagnostic: Diagnostic
+
+    init(diagnostic: Diagnostic) { self.diagnostic = diagnostic }
+
+    /// An error of a host function, which a script can catch.
+    public init(_ message: String) { diagnostic = Diagnostic(ScriptCode.uncaught, message) }
+
+    /// What went wrong, in one line.
+    public var message: String { diagnostic.message }
 
     /// What a command that ran the script exits with.
     public var exitCode: ExitCode {

@@ -17,6 +17,13 @@ public final class Session {
     /// Which tests run, and who is told about them.
     package var tests = TestControl()
 
+    /// What scripts may name beyond the language; give it to `Program`.
+    public internal(set) var interface = HostInterface()
+    /// What scripts see of the host's classes.
+    var hostTypes: [ObjectIdentifier: HostType] = [:]
+    /// The host's kinds of declarations.
+    var hostKinds: [String: HostType] = [:]
+
     let limits: Limits
     let maker: any DeclarationMaker
     private var modules: [String: ScriptValue] = [:]
@@ -39,7 +46,9 @@ public final class Session {
     @discardableResult
     public func run(_ program: Program) throws(ScriptError) -> Value {
         do {
-            let value = Value(try interpreter.run(program.code).value, in: interpreter.heap)
+            let result = try interpreter.run(program.code)
+            let value = Value(result.value, in: interpreter.heap)
+            keep(result.names)
             if let crash = maker.unnoticedFailure { throw ScriptError(diagnostic: crash) }
             return value
         } catch {
@@ -47,7 +56,14 @@ public final class Session {
         }
     }
 
-    private static func scriptError(_ error: any Error) -> ScriptError {
+    /// Keeps the top-level names of a script for `subscript` and `call`.
+    private func keep(_ names: [(String, Cell)]) {
+        for (name, cell) in names where !cell.isUnset {
+            interpreter.exports[name] = KeptCell(cell, in: interpreter.heap)
+        }
+    }
+
+    static func scriptError(_ error: any Error) -> ScriptError {
         switch error {
         case let error as ScriptError: error
         case Interruption.fault(let fault): ScriptError(diagnostic: fault.report)

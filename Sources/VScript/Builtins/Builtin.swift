@@ -360,6 +360,8 @@ package protocol HostObject: AnyObject {
     func element(_ key: ScriptValue) throws -> ScriptValue?
     /// `object[key] = value`; false if elements cannot be set.
     func setElement(_ key: ScriptValue, to value: ScriptValue) throws -> Bool
+    /// Whether two references are to the same object.
+    func isSame(as other: any HostObject) -> Bool
 }
 
 extension HostObject {

@@ -155,11 +155,11 @@ enum CollectionMembers {
             Builtin(
                 "get(key, otherwise?)", "The value of a key, or another value without it.",
                 cells: { call in
-                    call.heap.find(call[0], in: call.receiver.map)?.pointee ?? (call[1].isUnset ? .nil : call[1])
+                    call.receiver.map.find(call[0])?.pointee ?? (call[1].isUnset ? .nil : call[1])
                 }),
             Builtin(
                 "has(key)", "Whether there is an entry with a key.",
-                cells: { .bool($0.heap.find($0[0], in: $0.receiver.map) != nil) }),
+                cells: { .bool($0.receiver.map.find($0[0]) != nil) }),
             Builtin(
                 "remove(key)", "Takes an entry out and gives its value, or nil.",
                 cells: { call in

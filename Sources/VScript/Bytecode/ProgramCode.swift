@@ -115,6 +115,8 @@ enum Literal: Sendable {
     case regex(RegularExpression)
     /// A function of the prelude, by its index.
     case builtin(Int)
+    /// The box of a host's value, by its name.
+    case global(String)
 
     var value: ScriptValue {
         switch self {
@@ -127,7 +129,7 @@ enum Literal: Sendable {
         case .symbol(let value): .symbol(value)
         case .bytes(let value): .bytes(value)
         case .regex(let value): .regex(value)
-        case .builtin: .nil
+        case .builtin, .global: .nil
         }
     }
 }

@@ -28,7 +28,12 @@ extension FunctionGenerator {
         case .text(let pieces): text(pieces, into: target, at: span)
         case .variable(let binding): load(binding, into: target, at: span)
         case .builtin(let name):
-            emit(.loadConstant, target, 0, program.constant(.builtin(Prelude.index[name] ?? 0)), at: span)
+            guard let index = Prelude.index[name] else {
+                emit(.loadConstant, target, 0, program.constant(.global(name)), at: span)
+                emit(.getBox, target, target, program.constant(.name(name)), at: span)
+                break
+            }
+            emit(.loadConstant, target, 0, program.constant(.builtin(index)), at: span)
         case .ownMember(let own, let name):
             load(own, into: target, at: span)
             emit(.getMember, target, target, program.cache(name), at: span)
@@ -80,7 +85,7 @@ extension FunctionGenerator {
         case .int(let value):
             guard let small = Int32(exactly: value) else { fallthrough }
             emit(.loadInt, target, 0, Int(small), at: span)
-        case .float, .duration, .string, .name, .symbol, .bytes, .regex, .builtin:
+        case .float, .duration, .string, .name, .symbol, .bytes, .regex, .builtin, .global:
             emit(.loadConstant, target, 0, program.constant(literal), at: span)
         }
     }

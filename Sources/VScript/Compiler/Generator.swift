@@ -21,7 +21,8 @@ final class Generator {
 
     /// Constants that are stored once.
     private enum ConstantKey: Hashable {
-        case int(Int128), float(UInt64), duration(Int64), string(String), name(String), symbol(String), builtin(Int)
+        case int(Int128), float(UInt64), duration(Int64), string(String), name(String), symbol(String), builtin(Int),
+            global(String)
     }
 
     private init(_ file: SourceFile) { self.file = file }
@@ -85,6 +86,7 @@ final class Generator {
             case .name(let value): .name(value)
             case .symbol(let value): .symbol(value)
             case .builtin(let value): .builtin(value)
+            case .global(let value): .global(value)
             case .nil, .bool, .bytes, .regex: nil
             }
         if let key, let known = constantIndices[key] { return known }

@@ -57,7 +57,7 @@ extension Heap {
         guard left.pointee.live == right.pointee.live else { return false }
         for position in 0..<left.pointee.used {
             guard let (key, value) = entry(at: position, of: left) else { continue }
-            guard let other = find(key, in: right),
+            guard let other = right.find(key),
                 isEqual(value, other.pointee, depth: depth + 1, steps: &steps)
             else { return false }
         }

@@ -1,5 +1,98 @@
 // Maps: insertion order, keys by value.
 
+// Lookups do not belong to the heap: the run loop calls them, and a method of a class would look its type up first.
+
+extension Cell {
+    /// Whether a value can be a key: collections, functions and objects cannot.
+    var canBeKey: Bool {
+        switch kind {
+        case .nil, .bool, .int, .unsigned, .float, .duration, .symbol, .string, .bytes: true
+        case .unset, .list, .map, .range, .closure, .boundMethod, .box, .object, .regex, .hostFunction, .builtin: false
+        }
+    }
+
+    /// A float that is a whole number counts as the int.
+    fileprivate var asKey: Cell {
+        guard tag == Cell.tag(.float), let whole = Int128(exactly: double), Value.integers.contains(whole) else {
+            return self
+        }
+        return .int(whole)
+    }
+
+    fileprivate var keyHash: UInt32 {
+        switch kind {
+        case .string: string.hash
+        case .bytes: Hash.bytes(bytes.bytes, bytes.count)
+        case .nil, .bool, .int, .unsigned, .float, .duration, .symbol, .unset, .list, .map, .range, .closure,
+            .boundMethod, .box, .object, .regex, .hostFunction, .builtin:
+            Hash.number(bits, tag)
+        }
+    }
+
+    @inline(__always)
+    fileprivate func isSameKey(as other: Cell) -> Bool {
+        guard tag == other.tag else { return false }
+        if bits == other.bits { return true }
+        if tag == Cell.tag(.string) {
+            return string.hash == other.string.hash && string.isEqual(to: other.string)
+        }
+        guard tag == Cell.tag(.bytes), bytes.count == other.bytes.count else { return false }
+        return equalBytes(bytes.bytes, other.bytes.bytes, bytes.count)
+    }
+}
+
+extension UnsafeMutablePointer<MapBlock> {
+    /// The value of a key, or nil.
+    @inline(never)
+    func value(of key: Cell) -> Cell { find(key)?.pointee ?? .nil }
+
+    /// Replaces the value of a key that is there; false if it is not, or if the map must not change.
+    @inline(never)
+    func replace(_ key: Cell, with value: Cell) -> Bool {
+        guard !pointee.header.isFrozen, let place = find(key) else { return false }
+        place.pointee = value
+        return true
+    }
+
+    /// Where the value of a key is; nil if there is none.
+    @inline(__always)
+    func find(_ key: Cell) -> UnsafeMutablePointer<Cell>? {
+        guard let cells = pointee.cells else { return nil }
+        if let shape = pointee.shape {
+            guard key.tag == Cell.tag(.string) else { return nil }
+            let position = shape.position(of: key.string)
+            return position < 0 ? nil : cells + position
+        }
+        let entry = entry(of: key.asKey, cells)
+        return entry < 0 ? nil : cells + (entry &* 2 &+ 1)
+    }
+
+    /// The position of a key's entry in a map that holds its keys; -1 if there is none.
+    @inline(__always)
+    fileprivate func entry(of key: Cell, _ cells: UnsafeMutablePointer<Cell>) -> Int {
+        guard let index = pointee.index else {
+            var entry = 0
+            while entry < pointee.used {
+                if cells[entry &* 2].isSameKey(as: key) { return entry }
+                entry &+= 1
+            }
+            return -1
+        }
+        let mask = pointee.mask
+        let hash = key.keyHash
+        var place = Int(hash) & mask
+        while true {
+            let word = index[place]
+            if word == 0 { return -1 }
+            if UInt32(truncatingIfNeeded: word >> 32) == hash {
+                let entry = Int(UInt32(truncatingIfNeeded: word)) &- 1
+                if cells[entry &* 2].isSameKey(as: key) { return entry }
+            }
+            place = (place &+ Hash.step) & mask
+        }
+    }
+}
+
 extension Heap {
     /// An empty map.
     func newMap() throws(HostFailure) -> UnsafeMutablePointer<MapBlock> { try newMap(shapes.empty, capacity: 0) }
@@ -25,111 +118,16 @@ extension Heap {
         }
     }
 
-    /// Whether a value can be a key: collections, functions and objects cannot.
-    static func canBeKey(_ cell: Cell) -> Bool {
-        switch cell.kind {
-        case .nil, .bool, .int, .unsigned, .float, .duration, .symbol, .string, .bytes: true
-        case .unset, .list, .map, .range, .closure, .boundMethod, .box, .object, .regex, .hostFunction, .builtin: false
-        }
-    }
-
-    /// A float that is a whole number counts as the int.
-    private static func canonical(_ key: Cell) -> Cell {
-        guard key.tag == Cell.tag(.float), let whole = Int128(exactly: key.double), Value.integers.contains(whole)
-        else {
-            return key
-        }
-        return .int(whole)
-    }
-
-    private static func hash(_ key: Cell) -> UInt32 {
-        switch key.kind {
-        case .string: key.string.hash
-        case .bytes: Hash.bytes(key.bytes.bytes, key.bytes.count)
-        case .nil, .bool, .int, .unsigned, .float, .duration, .symbol, .unset, .list, .map, .range, .closure,
-            .boundMethod, .box, .object, .regex, .hostFunction, .builtin:
-            Hash.number(key.bits, key.tag)
-        }
-    }
-
-    @inline(__always)
-    private static func isSameKey(_ left: Cell, _ right: Cell) -> Bool {
-        guard left.tag == right.tag else { return false }
-        if left.bits == right.bits { return true }
-        if left.tag == Cell.tag(.string) {
-            return left.string.hash == right.string.hash && left.string.isEqual(to: right.string)
-        }
-        guard left.tag == Cell.tag(.bytes), left.bytes.count == right.bytes.count else { return false }
-        return equalBytes(left.bytes.bytes, right.bytes.bytes, left.bytes.count)
-    }
-
-    /// The value of a key, or nil.
-    @inline(never)
-    static func value(of key: Cell, in map: UnsafeMutablePointer<MapBlock>) -> Cell {
-        find(key, in: map)?.pointee ?? .nil
-    }
-
-    /// Replaces the value of a key that is there; false if it is not, or if the map must not change.
-    @inline(never)
-    static func replace(_ key: Cell, _ value: Cell, in map: UnsafeMutablePointer<MapBlock>) -> Bool {
-        guard !map.pointee.header.isFrozen, let place = find(key, in: map) else { return false }
-        place.pointee = value
-        return true
-    }
-
-    /// Where the value of a key is; nil if there is none.
-    func find(_ key: Cell, in map: UnsafeMutablePointer<MapBlock>) -> UnsafeMutablePointer<Cell>? {
-        Self.find(key, in: map)
-    }
-
-    @inline(__always)
-    private static func find(_ key: Cell, in map: UnsafeMutablePointer<MapBlock>) -> UnsafeMutablePointer<Cell>? {
-        guard let cells = map.pointee.cells else { return nil }
-        if let shape = map.pointee.shape {
-            guard key.tag == Cell.tag(.string) else { return nil }
-            let position = shape.position(of: key.string)
-            return position < 0 ? nil : cells + position
-        }
-        let entry = entry(canonical(key), in: map, cells)
-        return entry < 0 ? nil : cells + (entry &* 2 &+ 1)
-    }
-
-    /// The position of a key's entry in a map that holds its keys; -1 if there is none.
-    private static func entry(
-        _ key: Cell, in map: UnsafeMutablePointer<MapBlock>, _ cells: UnsafeMutablePointer<Cell>
-    ) -> Int {
-        guard let index = map.pointee.index else {
-            var entry = 0
-            while entry < map.pointee.used {
-                if isSameKey(cells[entry &* 2], key) { return entry }
-                entry &+= 1
-            }
-            return -1
-        }
-        let mask = map.pointee.mask
-        let hash = hash(key)
-        var place = Int(hash) & mask
-        while true {
-            let word = index[place]
-            if word == 0 { return -1 }
-            if UInt32(truncatingIfNeeded: word >> 32) == hash {
-                let entry = Int(UInt32(truncatingIfNeeded: word)) &- 1
-                if isSameKey(cells[entry &* 2], key) { return entry }
-            }
-            place = (place &+ Hash.step) & mask
-        }
-    }
-
     /// Adds or replaces an entry; key, value and map are rooted, and the key can be one.
     func set(_ key: Cell, _ value: Cell, in map: UnsafeMutablePointer<MapBlock>) throws(HostFailure) {
-        if let place = find(key, in: map) {
+        if let place = map.find(key) {
             place.pointee = value
             return
         }
         if map.pointee.shape != nil {
             if map.pointee.used == 0, map.pointee.capacity == 0 { map.pointee.shape = nil } else { try spell(map) }
         }
-        try add(Self.canonical(key), value, to: map)
+        try add(key.asKey, value, to: map)
     }
 
     /// Adds or replaces a member, whose name is interned: maps that get the same members in the same order share
@@ -198,7 +196,7 @@ extension Heap {
     }
 
     private static func enter(_ key: Cell, _ entry: Int, _ index: UnsafeMutablePointer<UInt64>, _ mask: Int) {
-        let hash = hash(key)
+        let hash = key.keyHash
         var place = Int(hash) & mask
         while index[place] != 0 { place = (place &+ Hash.step) & mask }
         index[place] = UInt64(hash) << 32 | UInt64(truncatingIfNeeded: entry + 1)
@@ -243,10 +241,10 @@ extension Heap {
 
     /// Takes an entry out and gives its value; nil if there is none.
     func remove(_ key: Cell, from map: UnsafeMutablePointer<MapBlock>) throws(HostFailure) -> Cell? {
-        guard find(key, in: map) != nil else { return nil }
+        guard map.find(key) != nil else { return nil }
         try spell(map)
         let cells = map.pointee.cells.unsafelyUnwrapped
-        let entry = Self.entry(Self.canonical(key), in: map, cells)
+        let entry = map.entry(of: key.asKey, cells)
         guard entry >= 0 else { return nil }
         let old = cells[entry * 2 + 1]
         cells[entry * 2] = .unset

@@ -60,7 +60,10 @@ extension Interpreter {
         } else {
             declaration.enclosing = heap.hosted.object(base[i.b]) as? Declaration
             base[i.a] = try heap.cell(
-                try located(declaration.header) { try session.maker.make(declaration, in: session) })
+                try located(declaration.header) {
+                    try session.hostKinds[declaration.kind.name].map { try session.makeHostObject(declaration, $0) }
+                        ?? session.maker.make(declaration, in: session)
+                })
         }
     }
 

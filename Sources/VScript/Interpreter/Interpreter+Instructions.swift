@@ -317,7 +317,7 @@ extension Interpreter {
     }
 
     func checkKey(_ key: Cell) throws {
-        guard Heap.canBeKey(key) else { throw HostFailure(.wrongType, "\(heap.typeName(key)) cannot be a key") }
+        guard key.canBeKey else { throw HostFailure(.wrongType, "\(heap.typeName(key)) cannot be a key") }
     }
 
     /// Texts joined; strings and ints are copied without going through the host's strings.

@@ -98,7 +98,7 @@ extension Interpreter {
 
     /// The value of a map's key, whose place is remembered if maps of its shape have it there.
     func key(_ name: Cell, of map: UnsafeMutablePointer<MapBlock>, _ cache: inout MemberCache) -> Cell? {
-        guard let shape = map.pointee.shape else { return heap.find(name, in: map)?.pointee }
+        guard let shape = map.pointee.shape else { return map.find(name)?.pointee }
         let position = shape.position(ofName: name)
         guard position >= 0, let cells = map.pointee.cells else { return nil }
         cache.key = UInt(bitPattern: shape)
@@ -229,7 +229,7 @@ extension Interpreter {
 
     func element(_ object: Cell, _ key: Cell) throws -> Cell {
         switch object.kind {
-        case .map: return heap.find(key, in: object.map)?.pointee ?? .nil
+        case .map: return object.map.find(key)?.pointee ?? .nil
         case .list where key.isAnyInt: return object.list.buffer[try position(key, object.list.pointee.count)]
         case .list where key.kind == .range:
             let range = try positions(key, object.list.pointee.count)

@@ -134,7 +134,7 @@ extension Interpreter {
         try pay(size(collection) / 64)
         switch collection.kind {
         case .list: return collection.list.buffer.contains { heap.isEqual($0, item) }
-        case .map: return heap.find(item, in: collection.map) != nil
+        case .map: return collection.map.find(item) != nil
         case .range where item.isAnyInt:
             return collection.range.pointee.lower <= item.wide && item.wide < collection.range.pointee.upper
         case .string where item.isString: return collection.string.firstOffset(of: item.string, from: 0) != nil

@@ -602,7 +602,7 @@ extension Interpreter {
                         continue
                     }
                 } else if object.tag == Cell.tag(.map) {
-                    r[i.a] = Heap.value(of: key, in: object.map)
+                    r[i.a] = object.map.value(of: key)
                     continue
                 }
             case .setElement:
@@ -614,7 +614,7 @@ extension Interpreter {
                         continue
                     }
                 } else if object.tag == Cell.tag(.map) {
-                    if Heap.replace(key, r[i.a], in: object.map) { continue }
+                    if object.map.replace(key, with: r[i.a]) { continue }
                 }
             case .matches:
                 let (pattern, value) = (r[i.b], r[i.c])

@@ -31,6 +31,11 @@ final class Interpreter {
     /// When the script has run for too long.
     private var deadline: ContinuousClock.Instant?
 
+    /// The boxes of the host's values.
+    private var globals: [String: KeptCell] = [:]
+    /// The top-level names of the scripts that have run.
+    var exports: [String: KeptCell] = [:]
+
     private(set) var functions: [LoadedFunction] = []
     /// The calls of all programs, by the operand that loading has given them.
     private(set) var calls: [CallSite] = []
@@ -137,8 +142,17 @@ final class Interpreter {
         switch literal {
         case .name(let name): try heap.name(name)
         case .builtin(let index): Cell(.builtin, UInt64(index))
+        case .global(let name): try global(name)
         case .nil, .bool, .int, .float, .duration, .string, .symbol, .bytes, .regex: try heap.cell(literal.value)
         }
+    }
+
+    /// The box of a value that the host has defined or may define.
+    func global(_ name: String) throws(HostFailure) -> Cell {
+        if let known = globals[name] { return known.cell }
+        let box = try heap.box(.unset)
+        globals[name] = KeptCell(box, in: heap)
+        return box
     }
 
     // MARK: - Where it is
@@ -339,8 +353,8 @@ final class Interpreter {
             let fault = Fault(failure, at: failure.span ?? span, operator: place)
             fault.trace = trace()
             return fault
-        case let failure as any ScriptErrorConvertible:
-            let fault = Fault(Diagnostic(ScriptCode.uncaught, failure.scriptMessage, at: span))
+        case let failure as ScriptError:
+            let fault = Fault(Diagnostic(ScriptCode.uncaught, failure.message, at: span))
             fault.trace = trace()
             return fault
         case _:
@@ -368,12 +382,6 @@ final class Interpreter {
 
 /// A thrown Swift error that no script sees: it passes through scripts to the host's code that began them.
 protocol PassingError: Error {}
-
-/// A thrown Swift error that says what a script is told about it.
-package protocol ScriptErrorConvertible: Error {
-    /// The message of the script's error.
-    var scriptMessage: String { get }
-}
 
 /// What a place in the code has found out about the members it names.
 struct MemberCache {

@@ -155,6 +155,9 @@ package final class KindSchema: Sendable {
 package struct Schema: Sendable {
     package let kinds: [String: KindSchema]
 
+    /// The schema with kinds of a host's.
+    func adding(_ kinds: [KindSchema]) -> Schema { kinds.isEmpty ? self : Schema(Array(self.kinds.values) + kinds) }
+
     init(_ kinds: [KindSchema]) {
         self.kinds = Dictionary(kinds.map { ($0.name, $0) }) { $1 }
     }

@@ -236,7 +236,7 @@ extension Heap {
             temporaries.append(try cell(value))
             defer { temporaries.removeLast() }
             let (key, value) = (temporaries[temporaries.count - 2], temporaries[temporaries.count - 1])
-            guard Heap.canBeKey(key) else { throw HostFailure(.wrongType, "\(typeName(key)) cannot be a key") }
+            guard key.canBeKey else { throw HostFailure(.wrongType, "\(typeName(key)) cannot be a key") }
             try set(key, value, in: map)
         }
         return Cell(.map, map)

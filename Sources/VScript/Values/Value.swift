@@ -124,7 +124,7 @@ extension Value {
     }
 
     /// The value for host code that hands it to a script; a handle becomes its text.
-    package var scriptValue: ScriptValue {
+    package var forScript: ScriptValue {
         switch self {
         case .nil: .nil
         case .bool(let value): .bool(value)
@@ -135,8 +135,8 @@ extension Value {
         case .symbol(let name): .symbol(name)
         case .bytes(let bytes): .bytes(bytes)
         case .range(let range): .range(range)
-        case .list(let items): .items(items.map(\.scriptValue))
-        case .map(let entries): .map(Map(entries.map { ($0.key.scriptValue, $0.value.scriptValue) }))
+        case .list(let items): .items(items.map(\.forScript))
+        case .map(let entries): .map(Map(entries.map { ($0.key.forScript, $0.value.forScript) }))
         }
     }
 }
