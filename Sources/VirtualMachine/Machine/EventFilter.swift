@@ -41,11 +41,16 @@ public struct EventFilter: Sendable {
     public static func exec(_ address: UInt64) -> EventFilter { EventFilter(.exec, numbers: address...address) }
 
     /// Before the processor reads any byte of a range.
+    ///
+    /// Reported are the accesses of instructions, each element of a string instruction as one, an access across pages as
+    /// one; and implicit ones to stacks, descriptor tables and task states. Not reported are instruction fetches, page
+    /// walks with their accessed and dirty flags, and what devices transfer. An instruction that faults after an access
+    /// and is restarted reports it again.
     public static func read(_ range: ClosedRange<UInt64>, physical: Bool = false) -> EventFilter {
         access(.read, range, physical)
     }
 
-    /// Before the processor writes any byte of a range.
+    /// Before the processor writes any byte of a range; the same accesses as for `read`.
     public static func write(_ range: ClosedRange<UInt64>, physical: Bool = false) -> EventFilter {
         access(.write, range, physical)
     }
