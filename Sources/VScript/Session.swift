@@ -30,12 +30,18 @@ public final class Session {
     private var loading: [String] = []
     private(set) lazy var interpreter = Interpreter(session: self, limits: limits)
 
+    /// The files that scripts may read and write.
+    package let files: Files
+
     /// A session with limits.
-    public convenience init(limits: Limits = .unlimited) { self.init(limits: limits, maker: GuestMaker()) }
+    public convenience init(limits: Limits = .unlimited, files: Files = .none) {
+        self.init(limits: limits, files: files, maker: GuestMaker())
+    }
 
     /// A session whose declarations make objects of one's own.
-    package init(limits: Limits, maker: any DeclarationMaker) {
+    package init(limits: Limits, files: Files = .none, maker: any DeclarationMaker) {
         self.limits = limits
+        self.files = files
         self.maker = maker
     }
 
@@ -173,7 +179,7 @@ public final class Session {
         defer { loading.removeLast() }
         let bytes: [UInt8]
         do throws(HostFailure) {
-            bytes = try HostFile.read(path)
+            bytes = try HostFile.read(path, files)
         } catch {
             throw HostFailure(.moduleFailure, error.message)
         }

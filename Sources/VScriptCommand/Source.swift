@@ -52,7 +52,7 @@ struct Source {
     /// Runs the script.
     func run(_ arguments: [String], _ reporter: Reporter) -> ExitCode {
         guard let program = compile(reporter) else { return .usage }
-        let session = Session()
+        let session = Session(files: .all)
         session.environment = ScriptEnvironment(arguments: arguments, terminal: HostTerminal())
         session.output = reporter.output
         let interrupt = InterruptKey(session.stopSignal)

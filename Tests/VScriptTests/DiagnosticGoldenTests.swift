@@ -36,7 +36,7 @@ struct DiagnosticGoldenTests {
     /// All reports about a script, or the error that ends it.
     private func reports(_ file: SourceFile, _ code: String) throws -> [Diagnostic] {
         do {
-            let session = Session(limits: Self.limits(code))
+            let session = Session(limits: Self.limits(code), files: .all)
             session.output = { _ in }
             if code == ScriptCode.interrupted.id { session.stopSignal.set() }
             let program = try Program(file)

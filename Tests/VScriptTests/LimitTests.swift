@@ -120,4 +120,41 @@ struct LimitTests {
         }
         #expect(sums == [Value](repeating: 124_750, count: 8))
     }
+
+    @Test("files outside the granted directories are refused, also through symbolic links and ..")
+    func files() throws {
+        let manager = FileManager.default
+        let root = manager.temporaryDirectory.appendingPathComponent("vscript-files-\(UInt64.random(in: 0 ... .max))")
+        defer { try? manager.removeItem(at: root) }
+        for folder in ["in/deep", "out", "other"] {
+            try manager.createDirectory(at: root.appendingPathComponent(folder), withIntermediateDirectories: true)
+        }
+        try Data("secret".utf8).write(to: root.appendingPathComponent("other/secret"))
+        try Data("fine".utf8).write(to: root.appendingPathComponent("in/deep/file"))
+        for (link, target) in [("in/link", "other/secret"), ("in/folder", "other"), ("out/link", "other/secret")] {
+            try manager.createSymbolicLink(
+                at: root.appendingPathComponent(link), withDestinationURL: root.appendingPathComponent(target))
+        }
+        let (path, files) = (root.path, Files.reading(root.path + "/in").writing(root.path + "/out"))
+        func run(_ call: String, _ files: Files) throws -> Value {
+            try Session(limits: .untrusted, files: files).run(
+                Program("import file\nimport linux\ntry { \(call) } catch e { e.code }", named: path + "/t.vscript"))
+        }
+        #expect(try run("file.text(\"\(path)/in/deep/file\")", files) == "fine")
+        #expect(try run("file.write(\"\(path)/out/new\", \"text\"); file.text(\"\(path)/out/new\")", files) == "text")
+        for call in [
+            "file.text(\"\(path)/other/secret\")", "file.text(\"\(path)/in/../other/secret\")",
+            "file.text(\"\(path)/in/link\")", "file.text(\"\(path)/in/folder/secret\")",
+            "file.text(\"\(path)/in\")", "file.write(\"\(path)/in/new\", \"x\")",
+            "file.write(\"\(path)/out/link\", \"x\")", "file.write(\"\(path)/out/../in/new\", \"x\")",
+            "linux.bzImage(\"\(path)/other/secret\")", "linux.vmlinux(\"\(path)/in/link\")",
+        ] {
+            #expect(try run(call, files) == "V0502", "\(call)")
+            #expect(try run(call, .none) == "V0502", "\(call)")
+        }
+        #expect(try run("file.exists(\"\(path)/other/secret\")", files) == false)
+        #expect(try String(contentsOf: root.appendingPathComponent("other/secret"), encoding: .utf8) == "secret")
+        let importing = try Program("import \"deep.vscript\" as d", named: path + "/t.vscript")
+        #expect(throws: ScriptError.self) { try Session(limits: .untrusted).run(importing) }
+    }
 }

@@ -52,7 +52,7 @@ struct MachineTests {
         let folder = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let path = "/\(folder)/stdlib/examples/tests.vscript"
         var output = ""
-        let session = Session()
+        let session = Session(files: .all)
         session.output = { output += $0 }
         try session.run(Program(try example("tests"), named: path))
         #expect(!output.contains("FAILED"), "\(output)")

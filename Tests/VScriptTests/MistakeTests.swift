@@ -20,7 +20,7 @@ private struct Expectation {
 /// All errors of a script: those found before it runs, or the one that ends it.
 private func errors(_ source: String) -> [Diagnostic] {
     do {
-        let session = Session(limits: Limits(fuel: 100_000))
+        let session = Session(limits: Limits(fuel: 100_000), files: .all)
         session.output = { _ in }
         try session.run(Program(source, named: "test.vscript"))
         return []

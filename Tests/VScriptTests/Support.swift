@@ -3,7 +3,7 @@ import VScript
 
 /// The value of a script's last statement.
 func value(_ source: String, limits: Limits = .unlimited) throws -> ScriptValue {
-    try Session(limits: limits).evaluate(try Program(source, named: "test.vscript"))
+    try Session(limits: limits, files: .all).evaluate(try Program(source, named: "test.vscript"))
 }
 
 /// The value of a script's last statement, as a script would write it.
@@ -12,7 +12,7 @@ func result(_ source: String) throws -> String { try value(source).source() }
 /// What a script prints.
 func printed(_ source: String) throws -> String {
     var output = ""
-    let session = Session()
+    let session = Session(files: .all)
     session.output = { output += $0 }
     try session.run(Program(source, named: "test.vscript"))
     return output
@@ -21,7 +21,7 @@ func printed(_ source: String) throws -> String {
 /// The code of the error that ends a script, or of the first report against it; nil if it runs to its end.
 func failure(_ source: String, limits: Limits = .unlimited) -> Diagnostic? {
     do {
-        let session = Session(limits: limits)
+        let session = Session(limits: limits, files: .all)
         session.output = { _ in }
         try session.run(Program(source, named: "test.vscript"))
         return nil

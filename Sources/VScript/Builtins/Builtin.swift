@@ -233,6 +233,8 @@ package protocol CallContext: AnyObject {
     func call(_ function: Function, _ arguments: [ScriptValue]) throws -> ScriptValue
     /// Pays fuel for work that is about to be done: one for each element, or for 64 bytes.
     func pay(_ amount: Int) throws
+    /// The files that the script may read and write.
+    var files: Files { get }
     /// Writes to the script's standard output.
     func write(_ text: String)
     /// Whether somebody asked the script to stop, or it has run for too long.

@@ -45,7 +45,7 @@ final class GuestMaker: DeclarationMaker {
             throw located(.bootFailure, error.description, declaration, "boot")
         }
         memory = total
-        try addSymbols(to: guest, declaration)
+        try addSymbols(to: guest, declaration, session.files)
         let object = GuestObject(guest, name: name, session: session)
         guests.append(object)
         for handler in declaration.handlers {
@@ -86,11 +86,14 @@ final class GuestMaker: DeclarationMaker {
                     notes: ["declare it in the body of a guest, or `on` one"]), at: declaration.header))
     }
 
-    private func addSymbols(to guest: Guest, _ declaration: Declaration) throws {
+    private func addSymbols(to guest: Guest, _ declaration: Declaration, _ files: Files) throws {
         for file in declaration.list("symbols") ?? [] {
             guard case .string(let path) = file else {
                 throw located(
                     .wrongType, "`symbols` is a list of files, not of \(file.typeName)", declaration, "symbols")
+            }
+            do throws(HostFailure) { try files.check(path) } catch {
+                throw located(.fileFailure, error.message, declaration, "symbols")
             }
             do throws(SymbolError) { try guest.addSymbols(contentsOf: path) } catch {
                 throw located(.fileFailure, error.description, declaration, "symbols")

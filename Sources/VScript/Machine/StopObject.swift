@@ -284,7 +284,7 @@ final class TransitionsObject: HostObject {
                 }
                 let bytes = Array(object.log.text(as: format).utf8)
                 try arguments.context.pay(bytes.count / 64)
-                try HostFile.write(bytes, to: path)
+                try HostFile.write(bytes, to: path, arguments.context.files)
                 return .nil
             },
         ])

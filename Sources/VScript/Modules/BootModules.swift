@@ -26,6 +26,7 @@ extension StandardModules {
                     return module
                 }
                 let append = try arguments.optionalString(2) ?? ""
+                for file in [path] + modules { try arguments.context.files.check(file) }
                 return try image(path) { () throws(GuestError) in
                     try .multiboot(path, modules: modules, append: append)
                 }
@@ -49,6 +50,7 @@ extension StandardModules {
                 let entry = try arguments.optionalInteger(3, in: 0...Int128(UInt64.max)).map { UInt64($0) }
                 switch arguments.value(0) {
                 case .string(let path):
+                    try arguments.context.files.check(path)
                     return try image(path) { () throws(GuestError) in
                         try .flat(contentsOf: path, at: address, entry: entry, mode: mode)
                     }
@@ -64,7 +66,9 @@ extension StandardModules {
         ])
 
     private static func kernel(_ arguments: Arguments) throws(HostFailure) -> (String, String?, String) {
-        (try arguments.string(0), try arguments.optionalString(1), try arguments.optionalString(2) ?? "")
+        let (path, initrd) = (try arguments.string(0), try arguments.optionalString(1))
+        for file in [path] + (initrd.map { [$0] } ?? []) { try arguments.context.files.check(file) }
+        return (path, initrd, try arguments.optionalString(2) ?? "")
     }
 
     private static func image(_ name: String, _ make: () throws(GuestError) -> BootSource) throws -> ScriptValue {

@@ -11,8 +11,10 @@ enum HostFile {
     /// The largest file that is read.
     private static let sizeLimit = 1 << 30
 
-    static func read(_ path: String) throws(HostFailure) -> [UInt8] {
-        guard let file = fopen(path, "rb") else { throw failure("cannot be read", path) }
+    static func read(_ path: String, _ files: Files) throws(HostFailure) -> [UInt8] {
+        guard let file = fdopen(try files.open(path, forWriting: false), "rb") else {
+            throw failure("cannot be read", path)
+        }
         defer { fclose(file) }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
@@ -26,14 +28,20 @@ enum HostFile {
         return bytes
     }
 
-    static func write(_ bytes: [UInt8], to path: String) throws(HostFailure) {
-        guard let file = fopen(path, "wb") else { throw failure("cannot be written", path) }
+    static func write(_ bytes: [UInt8], to path: String, _ files: Files) throws(HostFailure) {
+        guard let file = fdopen(try files.open(path, forWriting: true), "wb") else {
+            throw failure("cannot be written", path)
+        }
         let count = fwrite(bytes, 1, bytes.count, file)
         let isClosed = fclose(file) == 0
         guard count == bytes.count, isClosed else { throw failure("cannot be written", path) }
     }
 
-    static func exists(_ path: String) -> Bool { access(path, R_OK) == 0 }
+    static func exists(_ path: String, _ files: Files) -> Bool {
+        guard let descriptor = try? files.open(path, forWriting: false) else { return false }
+        _ = close(descriptor)
+        return true
+    }
 
     /// A path as it is meant in a file: relative to the folder that holds it.
     static func path(_ path: String, besides file: String) -> String {

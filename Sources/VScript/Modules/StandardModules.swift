@@ -20,29 +20,31 @@ enum StandardModules {
         name: "file",
         functions: [
             Builtin("text(path)", "The text of a file; what is not UTF-8 becomes U+FFFD.") { _, arguments in
-                .string(String(decoding: try HostFile.read(try arguments.string(0)), as: UTF8.self))
+                .string(
+                    String(decoding: try HostFile.read(try arguments.string(0), arguments.context.files), as: UTF8.self)
+                )
             },
             Builtin("bytes(path)", "The bytes of a file.") { _, arguments in
-                .bytes(try HostFile.read(try arguments.string(0)))
+                .bytes(try HostFile.read(try arguments.string(0), arguments.context.files))
             },
             Builtin("exists(path)", "Whether there is a file that can be read.") { _, arguments in
-                .bool(HostFile.exists(try arguments.string(0)))
+                .bool(HostFile.exists(try arguments.string(0), arguments.context.files))
             },
             Builtin("write(path, content)", "Writes a text or bytes to a file, replacing what it held.") {
                 _, arguments in
-                try HostFile.write(try arguments.bytes(1), to: try arguments.string(0))
+                try HostFile.write(try arguments.bytes(1), to: try arguments.string(0), arguments.context.files)
                 return .nil
             },
             Builtin("json(path, value)", "Writes a value to a file as JSON.") { _, arguments in
                 let text = try (arguments.values[1] ?? .nil).json().text + "\n"
-                try HostFile.write(Array(text.utf8), to: try arguments.string(0))
+                try HostFile.write(Array(text.utf8), to: try arguments.string(0), arguments.context.files)
                 return .nil
             },
             Builtin(
                 "csv(path, rows)", "Writes a list of maps to a file as CSV, with the keys of all in the first line."
             ) {
                 _, arguments in
-                try HostFile.write(Array(try csv(arguments).utf8), to: try arguments.string(0))
+                try HostFile.write(Array(try csv(arguments).utf8), to: try arguments.string(0), arguments.context.files)
                 return .nil
             },
         ])

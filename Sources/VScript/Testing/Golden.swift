@@ -28,14 +28,14 @@ enum Golden {
         if arguments.context.environment.updatesGoldenFiles {
             // That the folder exists already is fine; whatever else is wrong with it, writing tells.
             mkdir(HostFile.path("golden", besides: arguments.span.file.name), 0o777)
-            try HostFile.write(Array(found.utf8), to: path)
+            try HostFile.write(Array(found.utf8), to: path, arguments.context.files)
             return .bool(true)
         }
-        guard HostFile.exists(path) else {
+        guard HostFile.exists(path, arguments.context.files) else {
             throw HostFailure(
                 .expectationFailed, "there is no golden file `\(path)`", notes: ["`vscript test --update` writes it"])
         }
-        let expected = String(decoding: try HostFile.read(path), as: UTF8.self)
+        let expected = String(decoding: try HostFile.read(path, arguments.context.files), as: UTF8.self)
         guard expected != found else { return .bool(true) }
         throw HostFailure(
             .expectationFailed, "the value differs from `\(path)`",

@@ -18,7 +18,7 @@ struct TestWorker {
             return fail(error.diagnostic, .usage)
         }
         guard let program = source.compile(Reporter(isJSON: true)) else { return .usage }
-        let session = Session()
+        let session = Session(files: .all)
         session.environment.updatesGoldenFiles = updates
         session.output = { send(.output($0)) }
         session.tests.selects = { [only] in $0 == only }
