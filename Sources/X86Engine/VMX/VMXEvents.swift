@@ -103,8 +103,9 @@ extension Processor {
             return true
         }
         updateVirtualizationSignal()
-        if s.pointee.virtualization.vmx.controls.primary.contains(.monitorTrapFlag) {
-            // One instruction, or one delivery, from here on.
+        // One instruction, or one delivery, from here on.
+        let goesOn = s.pointee.activity == .active || s.pointee.signals & (Signal.interrupt | Signal.nmi) != 0
+        if goesOn, s.pointee.virtualization.vmx.controls.primary.contains(.monitorTrapFlag) {
             s.pointee.virtualization.vmx.isMonitorTrapDue = true
         }
         return false
