@@ -236,4 +236,7 @@ public final class StopSignal: Sendable {
 
     /// Asks the script to stop before its next step.
     public func set() { flag.store(true, ordering: .relaxed) }
+
+    /// Takes the request back, before something else is run.
+    package func clear() { flag.store(false, ordering: .relaxed) }
 }

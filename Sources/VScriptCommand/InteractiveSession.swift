@@ -1,27 +1,60 @@
 import Foundation
 import Synchronization
+import VScript
 import VScriptREPL
+import VScriptSyntax
 
 /// A session at the terminal or in a pipe: an editor, the REPL, and where its words go.
 final class InteractiveSession {
     private let repl: REPL
     private let editor: any LineEditor
     private let history: History
-    private let wake: WakePipe
     private let terminal: TerminalInput?
-    private let renderer: TextRenderer
     private let interrupt: SessionInterrupt
 
-    /// A session for a scope, whose surroundings choose the editor.
-    init?(_ scope: any ScriptScope) {
-        guard let wake = WakePipe() else { return nil }
-        self.wake = wake
+    /// Runs a session to its end.
+    ///
+    /// - Parameters:
+    ///   - file: A script to begin with.
+    ///   - json: Whether requests and answers are JSON.
+    /// - Returns: The exit code.
+    static func run(_ file: SourceFile?, json: Bool) -> Int32 {
+        guard let wake = WakePipe() else { return ExitCode.failure.rawValue }
+        let session = Session()
+        session.environment = ScriptEnvironment(arguments: [], terminal: json ? nil : HostTerminal())
+        let scope = SessionScope(session)
+        let repl = REPL(scope: scope) { _ in }
+        session.output = { [unowned repl] in repl.output(.printed($0)) }
+        let interrupt = SessionInterrupt(wake: wake, scope: scope.interrupt)
+        guard !json else {
+            runJSON(repl, file)
+            return 0
+        }
+        let interactive = InteractiveSession(repl, wake, interrupt)
+        repl.begin(with: file, environment: ProcessInfo.processInfo.environment)
+        interactive.loop()
+        return 0
+    }
+
+    private static func runJSON(_ repl: REPL, _ file: SourceFile?) {
+        let json = JSONSession(repl) { write($0 + "\n") }
+        repl.begin(with: file, environment: [:])
+        json.begin()
+        let input = PlainLineEditor()
+        while case .line(let line) = input.read(prompt: "") {
+            if !json.answer(line) { break }
+        }
+    }
+
+    /// The surroundings choose the editor.
+    private init(_ repl: REPL, _ wake: WakePipe, _ interrupt: SessionInterrupt) {
+        self.repl = repl
+        self.interrupt = interrupt
         let environment = ProcessInfo.processInfo.environment
         let isTerminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1
         let isDumb = ["", "dumb"].contains(environment["TERM"] ?? "")
         let colours = isTerminal && !isDumb && (environment["NO_COLOR"] ?? "").isEmpty
         let renderer = TextRenderer(colours: colours)
-        self.renderer = renderer
         terminal = isTerminal ? TerminalInput() : nil
         history = History(path: isTerminal ? History.defaultPath(environment: environment) : nil)
         if isTerminal && !isDumb {
@@ -29,13 +62,12 @@ final class InteractiveSession {
         } else {
             editor = PlainLineEditor(wake: wake, prompt: isTerminal ? { Self.write($0) } : nil)
         }
-        repl = REPL(scope: scope) { _ in }
-        interrupt = SessionInterrupt(wake: wake, scope: scope.interrupt)
         repl.output = { [unowned repl] output in
             let text = renderer.text(output)
             Self.write(text)
             repl.log?.write(renderer.colours ? TextRenderer(colours: false).text(output) : text)
         }
+        if isTerminal { repl.terminal = HostTerminal() }
         if isTerminal && !isDumb {
             repl.progress = { [editor] line in
                 let width = max((editor.columns ?? 80) - 1, 10)
@@ -47,7 +79,7 @@ final class InteractiveSession {
     }
 
     /// Reads lines until the user leaves.
-    func run() {
+    private func loop() {
         defer { terminal?.restore() }
         if terminal != nil { repl.output(.lines(repl.banner)) }
         while true {

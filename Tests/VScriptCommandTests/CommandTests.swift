@@ -86,7 +86,7 @@ struct CommandTests {
 
     @Test("a wrong command line is told with exit code 2")
     func usage() throws {
-        #expect(try vscript().status == 2)
+        #expect(try vscript("run", "--", "--nonsense").status == 2)
         #expect(try vscript("--nonsense").errors.contains("Unknown option '--nonsense'"))
         #expect(try vscript("check").status == 2)
         #expect(try vscript("explain", "V9999").errors.contains("there is no code `V9999`"))

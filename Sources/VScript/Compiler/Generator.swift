@@ -29,11 +29,12 @@ final class Generator {
 
     /// The code of a script, or the reports against it.
     static func generate(
-        _ body: Block, names: [Binding], in file: SourceFile
+        _ body: Block, names: [Binding], globals: [Binding] = [], in file: SourceFile
     ) -> (code: ProgramCode?, diagnostics: [Diagnostic]) {
         let generator = Generator(file)
         let index = generator.reserveFunction()
-        let main = FunctionGenerator(generator, name: "", own: nil, parent: nil)
+        let outside = globals.isEmpty ? nil : FunctionGenerator(generator, boxes: globals)
+        let main = FunctionGenerator(generator, name: "", own: nil, parent: outside)
         main.script(body, SourceSpan(file, 0..<0))
         let exported = names.compactMap { main.export($0) }
         generator.functions[index] = main.finish(Signature(name: "", parameters: []))
@@ -170,6 +171,15 @@ final class FunctionGenerator {
         self.name = name
         self.own = own
         self.parent = parent
+    }
+
+    /// What stands for the code around a text whose variables are in boxes already, by their number.
+    init(_ program: Generator, boxes: [Binding]) {
+        self.program = program
+        parent = nil
+        name = ""
+        own = nil
+        for (index, binding) in boxes.enumerated() { locations[ObjectIdentifier(binding)] = .box(index) }
     }
 
     func finish(_ signature: Signature) -> FunctionCode {

@@ -33,6 +33,17 @@ struct Resolver {
         return Result(body: body, names: names, diagnostics: resolver.diagnostics)
     }
 
+    /// Binds the names of a text that is run in a scope with names of earlier texts.
+    static func resolve(
+        _ program: ProgramSyntax, schema: Schema, prelude: Set<String>, modules: Set<String>, in outer: Scope
+    ) -> Result {
+        // The text is to its scope what a function is to what it closes over.
+        let scope = Scope(.function(nil), in: outer)
+        var resolver = Resolver(schema: schema, prelude: prelude, modules: modules, scope: scope)
+        let body = resolver.statements(program.statements)
+        return Result(body: body, names: scope.bindings, diagnostics: resolver.diagnostics)
+    }
+
     private init(schema: Schema, prelude: Set<String>, modules: Set<String>, scope: Scope) {
         self.schema = schema
         self.prelude = prelude

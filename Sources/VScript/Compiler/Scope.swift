@@ -74,6 +74,9 @@ final class Scope {
         return binding
     }
 
+    /// Takes in a name that was declared elsewhere.
+    func adopt(_ binding: Binding) { names[binding.name] = binding }
+
     /// Adds a variable that has no name.
     func reserve(at span: SourceSpan) {
         bindings.append(Binding(name: "", kind: .constant, span: span, isReady: true))

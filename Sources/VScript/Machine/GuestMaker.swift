@@ -3,7 +3,8 @@ import VirtualMachine
 
 /// Makes guests of declarations, and keeps an eye on all that a session has made.
 final class GuestMaker: DeclarationMaker {
-    private var guests: [GuestObject] = []
+    /// The guests in the order of their declaration.
+    private(set) var guests: [GuestObject] = []
     private var memory: UInt64 = 0
 
     func make(_ declaration: Declaration, in session: Session) throws -> ScriptValue {

@@ -3,7 +3,8 @@ import VScript
 
 /// `vscript FILE [-- args]` and `vscript -e CODE [-- args]`.
 struct Run: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Runs a script (the default).")
+    static let configuration = CommandConfiguration(
+        abstract: "Runs a script (the default); without one begins the REPL.")
 
     @Option(name: .customShort("e"), help: ArgumentHelp("Runs this text instead of a file.", valueName: "code"))
     var code: String?
@@ -22,7 +23,7 @@ struct Run: ParsableCommand {
             // There is no file, so that the first positional argument is the script's.
             return try end(Source(text: code).run([file].compactMap { $0 } + arguments, reporter))
         }
-        guard let file else { throw ValidationError("name a script, or give its text with -e") }
+        guard let file else { throw ArgumentParser.ExitCode(InteractiveSession.run(nil, json: options.json)) }
         try end([file].eachScript(reporter) { $0.run(arguments, reporter) })
     }
 }

@@ -1,3 +1,5 @@
+import VirtualMachine
+
 /// The commands that speak to a guest's console.
 enum ConsoleCommands {
     static let all: [Command] = [
@@ -30,11 +32,22 @@ enum ConsoleCommands {
         ) { repl, invocation throws(CommandFailure) in
             try invocation.expectNone()
             let target = try repl.guest()
-            guard let attach = repl.attachConsole else {
+            guard let terminal = repl.terminal else {
                 throw CommandFailure(
                     "there is no terminal to give to the console", notes: ["`send` types and `tail` shows"])
             }
-            attach(target)
+            var failure: CommandFailure?
+            let result = repl.run(target) { checkpoint in
+                do throws(ConsoleTerminalError) {
+                    return try target.guest.console.attach(to: terminal, checkpoint: checkpoint)
+                } catch {
+                    failure = CommandFailure(error.description)
+                    return nil
+                }
+            }
+            if let failure { throw failure }
+            repl.record.translate("\(target.name).console.attach()")
+            repl.report(target, result)
         },
     ]
 }

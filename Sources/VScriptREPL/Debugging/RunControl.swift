@@ -8,10 +8,10 @@ extension REPL {
 
     /// Runs a guest, with its stop points set and the keyboard listened to.
     ///
-    /// With `passesCurrent` a breakpoint at the current instruction is passed over, as when going on.
+    /// `execute` runs the guest in another way than `Guest.run` does. With `passesCurrent` a breakpoint at the current instruction is passed over, as when going on.
     func run(
         _ target: DebuggedGuest, until condition: EventFilter? = nil, limits: RunLimits = RunLimits(),
-        passesCurrent: Bool = true, stopsAtPoints: Bool = true
+        passesCurrent: Bool = true, stopsAtPoints: Bool = true, execute: ((@escaping () -> Bool) -> Stop?)? = nil
     ) -> RunResult {
         let guest = target.guest
         let result = RunResult(guest)
@@ -30,15 +30,20 @@ extension REPL {
         var shown = began
         var isShowing = false
         let startTime = guest.time
-        result.stop = guest.run(until: condition, limits: limits) { [self] in
+        let checkpoint = { [self] in
             if scope.isInterrupted { return false }
-            if let progress, clock.now - shown > .milliseconds(250), clock.now - began > .seconds(1) {
+            if execute == nil, let progress, clock.now - shown > .milliseconds(250), clock.now - began > .seconds(1) {
                 shown = clock.now
                 isShowing = true
                 let elapsed = clock.now - began
                 progress(Progress.line(target, since: start, startTime: startTime, elapsed: elapsed))
             }
             return true
+        }
+        if let execute {
+            result.stop = execute(checkpoint) ?? guest.standing
+        } else {
+            result.stop = guest.run(until: condition, limits: limits, checkpoint: checkpoint)
         }
         if isShowing { progress?(nil) }
         guest.off(watcher)

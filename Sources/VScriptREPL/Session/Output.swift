@@ -27,9 +27,17 @@ package struct CommandFailure: Error, Equatable {
     /// What would help.
     package var notes: [String]
 
+    /// The report of the compiler or of a script's error, if it is one.
+    package var diagnostic: Diagnostic?
+
     package init(_ message: String, notes: [String] = []) {
         self.message = message
         self.notes = notes
+    }
+
+    package init(_ diagnostic: Diagnostic) {
+        self.init(diagnostic.message, notes: diagnostic.notes)
+        self.diagnostic = diagnostic
     }
 }
 
@@ -50,11 +58,15 @@ package struct TextRenderer {
         case .lines(let lines): joined(lines)
         case .table(let table): joined(table.lines)
         case .value(_, let text): text + "\n"
-        case .diagnostic(let diagnostic): diagnostic.rendered() + "\n"
+        case .diagnostic(let diagnostic): diagnostic.renderedForInput + "\n"
         case .failure(let failure):
-            joined(
-                [StyledText("error", .failure) + StyledText(": \(failure.message)")]
-                    + failure.notes.map { StyledText("  \($0)") })
+            if let diagnostic = failure.diagnostic {
+                diagnostic.renderedForInput + "\n"
+            } else {
+                joined(
+                    [StyledText("error", .failure) + StyledText(": \(failure.message)")]
+                        + failure.notes.map { StyledText("  \($0)") })
+            }
         case .stop(let report): joined(report.lines)
         case .printed(let text): text
         }
@@ -89,6 +101,7 @@ package enum JSONRenderer {
             ]).text
         case .diagnostic(let diagnostic): return diagnostic.json
         case .failure(let failure):
+            if let diagnostic = failure.diagnostic { return diagnostic.json }
             return JSON.object([
                 ("type", .string("diagnostic")), ("v", .integer(1)), ("code", .null), ("severity", .string("error")),
                 ("message", .string(failure.message)), ("spans", .array([])),
@@ -97,5 +110,21 @@ package enum JSONRenderer {
             ]).text
         case .stop(let report): return report.json.text
         }
+    }
+}
+
+extension Diagnostic {
+    /// The report for people: short if it is about one line that was just typed.
+    var renderedForInput: String {
+        guard let span, span.file.name == "<input>", span.file.lineCount == 1, labels.count == 1, values.isEmpty else {
+            return rendered()
+        }
+        let (start, end) = (span.startPosition, span.endPosition)
+        let mark = String(repeating: "^", count: max(end.column - start.column, 1))
+        let label = labels[0].text.isEmpty ? "" : " " + labels[0].text
+        return
+            (["\(severity.rawValue)[\(code)]: \(message)", "  \(span.file.text)"]
+            + ["  " + String(repeating: " ", count: start.column - 1) + mark + label] + notes.map { "  note: \($0)" })
+            .joined(separator: "\n")
     }
 }

@@ -11,8 +11,8 @@ package final class REPL {
     package var output: (Output) -> Void
     /// Shows how a long run is getting on, nil when it has ended; nil where that cannot be shown.
     package var progress: ((String?) -> Void)?
-    /// Gives the terminal to a guest's console until the user takes it back; nil where there is none.
-    package var attachConsole: ((DebuggedGuest) -> Void)?
+    /// The terminal that `console` gives to a guest; nil where there is none.
+    package var terminal: (any ConsoleTerminal)?
     /// The guests, in the order of their declaration.
     package private(set) var guests: [DebuggedGuest] = []
     /// The guest that commands mean.
@@ -144,11 +144,12 @@ package final class REPL {
         case .command(let command):
             if !isForced, command.isScript(rest) { return .script }
             var modifier = ""
-            if rest.first == "/" {
+            rest = rest.trimmingSpaces
+            if rest.first == "/", rest.dropFirst().first.map({ !$0.isWhitespace }) ?? false {
                 modifier = String(rest.dropFirst().prefix { !$0.isWhitespace })
-                rest = String(rest.dropFirst(1 + modifier.count))
+                rest = String(rest.dropFirst(1 + modifier.count)).trimmingSpaces
             }
-            return .command(Invocation(command: command, modifier: modifier, arguments: rest.trimmingSpaces))
+            return .command(Invocation(command: command, modifier: modifier, arguments: rest))
         }
     }
 
@@ -180,10 +181,20 @@ package final class REPL {
             if case .command(let command) = CommandTable.find(name, exactOnly: true) {
                 output(
                     .text(
-                        "note: `\(name)` is also a command (\(command.summary.lowercasedFirst)); write `(\(name))` or `p \(name)`"
+                        "note: `\(name)` is also a command (\(command.summary.dropLast().lowercasedFirst)); write `(\(name))` or `p \(name)`"
                     ))
             }
         }
+    }
+
+    /// Runs a script in the session's scope; the value of its last statement is not shown.
+    func run(_ file: SourceFile) {
+        record.add(script: file.text)
+        switch scope.evaluate(file) {
+        case .value(_, let warnings): for warning in warnings { output(.diagnostic(warning)) }
+        case .failed(let diagnostics): for diagnostic in diagnostics { output(.diagnostic(diagnostic)) }
+        }
+        adoptGuests()
     }
 
     /// The value of an expression.
@@ -196,7 +207,7 @@ package final class REPL {
         case .failed(let diagnostics):
             guard let first = diagnostics.first else { throw CommandFailure("the expression has no value") }
             for diagnostic in diagnostics.dropFirst().reversed() { output(.diagnostic(diagnostic)) }
-            throw CommandFailure(first.message, notes: first.inputNotes)
+            throw CommandFailure(first)
         }
     }
 
@@ -263,22 +274,6 @@ package enum ByteSize {
     }
 }
 
-extension String {
+extension StringProtocol {
     var lowercasedFirst: String { prefix(1).lowercased() + dropFirst() }
-}
-
-extension Diagnostic {
-    /// The place in a line of input with the label, as notes of a command's failure.
-    var inputNotes: [String] {
-        guard let span, span.file.name == "<input>" else { return [rendered()] }
-        let position = span.startPosition
-        let line = span.file.text(span.file.lineRange(position.line))
-        let width = max(1, span.endPosition.line == position.line ? span.endPosition.column - position.column : 1)
-        let label = labels.first { $0.isPrimary }?.text ?? ""
-        return [
-            line,
-            String(repeating: " ", count: max(position.column - 1, 0)) + String(repeating: "^", count: width)
-                + (label.isEmpty ? "" : " " + label),
-        ] + notes
-    }
 }

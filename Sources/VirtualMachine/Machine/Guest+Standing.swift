@@ -6,3 +6,8 @@ extension Guest {
             faults: [])
     }
 }
+
+extension Guest {
+    /// Where the guest stands, as an event: before the instruction that comes next.
+    package var presentEvent: GuestEvent { makeEvent(.exec) }
+}

@@ -1,0 +1,137 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Why gdb cannot be served.
+public struct GDBServerError: Error, Equatable, CustomStringConvertible {
+    /// One line, without a period at its end.
+    public var description: String
+}
+
+/// Serves gdb on a port of the loopback interface.
+///
+/// Nobody is asked for a password: whoever can open a connection on this host can read and change the guest.
+public final class GDBServer {
+    /// The port, chosen by the system if 0 was asked for.
+    public let port: UInt16
+    private let listener: Int32
+    private let stub: GDBStub
+
+    /// Begins to listen; throws if the port is taken.
+    public init(_ stub: GDBStub, port: UInt16) throws(GDBServerError) {
+        self.stub = stub
+        #if canImport(Glibc)
+        let kind = Int32(SOCK_STREAM.rawValue)
+        #else
+        let kind = SOCK_STREAM
+        #endif
+        listener = socket(AF_INET, kind, 0)
+        guard listener >= 0 else { throw GDBServerError(description: "no socket can be made: \(Self.reason)") }
+        var yes: Int32 = 1
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+        _ = fcntl(listener, F_SETFD, FD_CLOEXEC)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let file = listener
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            // SAFETY: `sockaddr_in` begins as `sockaddr` does; the size tells which it is.
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                bind(file, generic, size) == 0 && listen(file, 1) == 0 && getsockname(file, generic, &size) == 0
+            }
+        }
+        guard isBound else {
+            let reason = Self.reason
+            close(file)
+            throw GDBServerError(description: "port \(port) cannot be used: \(reason)")
+        }
+        self.port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit { close(listener) }
+
+    /// Serves one connection after the other until `goesOn` says no; it is asked a few times in a second.
+    public func serve(while goesOn: @escaping () -> Bool = { true }) {
+        while goesOn() {
+            guard Self.canRead(listener, milliseconds: 100) else { continue }
+            let connection = accept(listener, nil, nil)
+            guard connection >= 0 else { continue }
+            _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
+            var yes: Int32 = 1
+            setsockopt(connection, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
+            serve(connection, while: goesOn)
+            close(connection)
+        }
+    }
+
+    private func serve(_ connection: Int32, while goesOn: @escaping () -> Bool) {
+        var reader = GDBPacketReader()
+        var last: [UInt8] = []
+        var isOpen = true
+        defer { stub.close() }
+        stub.isInterrupted = {
+            guard goesOn() else { return true }
+            guard Self.canRead(connection, milliseconds: 0) else { return false }
+            guard let bytes = Self.read(connection) else {
+                isOpen = false
+                return true
+            }
+            reader.append(bytes)
+            // Only Ctrl-C is sent while the guest runs.
+            return bytes.contains(0x03)
+        }
+        while isOpen, goesOn() {
+            while let item = reader.next() {
+                switch item {
+                case .packet(let body):
+                    if stub.acknowledges { Self.write(connection, [UInt8(ascii: "+")]) }
+                    switch stub.handle(body) {
+                    case .reply(let reply):
+                        last = GDBPacketReader.framed(reply)
+                        Self.write(connection, last)
+                    case .leave(let reply):
+                        Self.write(connection, GDBPacketReader.framed(reply))
+                        return
+                    case .noReply: break
+                    }
+                case .damaged: Self.write(connection, [UInt8(ascii: "-")])
+                case .refused: Self.write(connection, last)
+                case .interrupt, .acknowledged: break
+                }
+            }
+            guard Self.canRead(connection, milliseconds: 100) else { continue }
+            guard let bytes = Self.read(connection) else { return }
+            reader.append(bytes)
+        }
+    }
+
+    private static func canRead(_ file: Int32, milliseconds: Int32) -> Bool {
+        var descriptor = pollfd(fd: file, events: Int16(POLLIN), revents: 0)
+        return poll(&descriptor, 1, milliseconds) > 0
+    }
+
+    /// What has come; nil at the connection's end.
+    private static func read(_ file: Int32) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: 1 << 15)
+        let count = recv(file, &bytes, bytes.count, 0)
+        return count > 0 ? Array(bytes[..<count]) : nil
+    }
+
+    private static func write(_ file: Int32, _ bytes: [UInt8]) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            // A closed connection is an error here, not a signal.
+            let count = rest.withUnsafeBytes { send(file, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    private static var reason: String { String(cString: strerror(errno)).lowercased() }
+}

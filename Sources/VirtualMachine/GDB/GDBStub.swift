@@ -1,0 +1,255 @@
+import X86Engine
+
+/// Answers gdb's remote protocol for a guest; knows no socket.
+///
+/// gdb manual, appendix E "gdb Remote Serial Protocol".
+public final class GDBStub {
+    /// What becomes of the connection after a packet.
+    enum Reaction: Equatable {
+        case reply([UInt8])
+        /// Answered, and then the connection ends.
+        case leave([UInt8])
+        case noReply
+    }
+
+    private let guest: Guest
+    /// Carries out what `monitor` is given and gives what it says.
+    public var monitor: ((String) -> String)?
+    /// Whether whoever is at the other end wants the guest to stop.
+    var isInterrupted: () -> Bool = { false }
+    /// Whether packets are acknowledged.
+    private(set) var acknowledges = true
+    private var breakpoints: [UInt64: HandlerID] = [:]
+    private var watchpoints: [WatchKey: HandlerID] = [:]
+    /// Why the last run ended, as a reply.
+    private var lastStop = "T05thread:01;"
+    /// What the breakpoint that stopped the run was.
+    private var hit: String?
+
+    private struct WatchKey: Hashable {
+        var type: UInt8
+        var address: UInt64
+        var length: UInt64
+    }
+
+    /// The largest packet that gdb may send.
+    private static let packetSize = 0x4000
+
+    /// A stub for a guest, which must not run otherwise meanwhile.
+    public init(_ guest: Guest) { self.guest = guest }
+
+    /// Removes what gdb has set; the guest stays where it is.
+    func close() {
+        for handler in Array(breakpoints.values) + Array(watchpoints.values) { guest.off(handler) }
+        breakpoints = [:]
+        watchpoints = [:]
+        acknowledges = true
+    }
+
+    /// Carries out a packet.
+    func handle(_ packet: [UInt8]) -> Reaction {
+        guard let kind = packet.first else { return .reply([]) }
+        let body = packet.dropFirst()
+        let text = String(decoding: body, as: UTF8.self)
+        switch kind {
+        case UInt8(ascii: "?"): return say(lastStop)
+        case UInt8(ascii: "g"): return .reply(Hexadecimal.text(GDBRegisters.all.flatMap { $0.read(state) }))
+        case UInt8(ascii: "G"): return writeAll(body)
+        case UInt8(ascii: "p"): return readRegister(text)
+        case UInt8(ascii: "P"): return writeRegister(text)
+        case UInt8(ascii: "m"): return readMemory(text)
+        case UInt8(ascii: "M"): return writeMemory(body, isBinary: false)
+        case UInt8(ascii: "X"): return writeMemory(body, isBinary: true)
+        case UInt8(ascii: "c"), UInt8(ascii: "C"):
+            return resume(at: kind == UInt8(ascii: "c") ? text : "", steps: false)
+        case UInt8(ascii: "s"), UInt8(ascii: "S"): return resume(at: kind == UInt8(ascii: "s") ? text : "", steps: true)
+        case UInt8(ascii: "Z"), UInt8(ascii: "z"): return setPoint(text, isSet: kind == UInt8(ascii: "Z"))
+        case UInt8(ascii: "H"), UInt8(ascii: "T"): return say("OK")
+        case UInt8(ascii: "D"): return .leave(Array("OK".utf8))
+        case UInt8(ascii: "k"): return .leave([])
+        case UInt8(ascii: "q"), UInt8(ascii: "Q"): return query(String(decoding: packet, as: UTF8.self))
+        case UInt8(ascii: "v"): return verbose(String(decoding: packet, as: UTF8.self))
+        case _: return .reply([])
+        }
+    }
+
+    private var state: UnsafeMutablePointer<ProcessorState> { guest.processor.state }
+
+    private func say(_ text: String) -> Reaction { .reply(Array(text.utf8)) }
+
+    // MARK: - Queries
+
+    private func query(_ text: String) -> Reaction {
+        if text.hasPrefix("qSupported") {
+            return say(
+                "PacketSize=\(String(Self.packetSize, radix: 16));qXfer:features:read+;swbreak+;hwbreak+;vContSupported+;"
+                    + "QStartNoAckMode+")
+        }
+        if text.hasPrefix("qXfer:features:read:target.xml:") { return transfer(GDBRegisters.description, text) }
+        if text.hasPrefix("qRcmd,") { return command(text.dropFirst(6)) }
+        if text.hasPrefix("qSymbol:") || text == "qThreadExtraInfo,1" {
+            return text.hasPrefix("qS") ? say("OK") : .reply(Hexadecimal.text("CPU 0".utf8))
+        }
+        switch text {
+        case "QStartNoAckMode":
+            acknowledges = false
+            return say("OK")
+        case "qC": return say("QC01")
+        case "qfThreadInfo": return say("m01")
+        case "qsThreadInfo": return say("l")
+        case "qAttached": return say("1")
+        case _: return .reply([])
+        }
+    }
+
+    /// The part of a document that a request names by offset and length.
+    private func transfer(_ document: String, _ request: String) -> Reaction {
+        let numbers = (request.split(separator: ":").last ?? "").split(separator: ",").map(Hexadecimal.number)
+        guard numbers.count == 2, let offset = numbers[0], let length = numbers[1] else { return say("E00") }
+        let bytes = Array(document.utf8)
+        guard offset < bytes.count else { return say("l") }
+        let part = bytes[Int(offset)...].prefix(Int(min(length, UInt64(Self.packetSize / 2))))
+        let isLast = part.endIndex == bytes.count
+        return .reply([UInt8(ascii: isLast ? "l" : "m")] + GDBPacketReader.escaped(part))
+    }
+
+    private func command(_ text: Substring) -> Reaction {
+        guard let bytes = Hexadecimal.bytes(text.utf8) else { return say("E01") }
+        guard let monitor else { return .reply(Hexadecimal.text("there is no monitor\n".utf8)) }
+        let answer = monitor(String(decoding: bytes, as: UTF8.self))
+        return answer.isEmpty ? say("OK") : .reply(Hexadecimal.text(answer.utf8.prefix(Self.packetSize / 2 - 2)))
+    }
+
+    private func verbose(_ text: String) -> Reaction {
+        if text == "vCont?" { return say("vCont;c;C;s;S") }
+        if text.hasPrefix("vKill") { return .leave(Array("OK".utf8)) }
+        guard text.hasPrefix("vCont;"), let action = text.dropFirst(6).first else { return .reply([]) }
+        switch action {
+        case "c", "C": return resume(at: "", steps: false)
+        case "s", "S": return resume(at: "", steps: true)
+        case _: return say("E01")
+        }
+    }
+
+    // MARK: - Registers
+
+    private func readRegister(_ text: String) -> Reaction {
+        guard let number = Hexadecimal.number(text[...]), number < GDBRegisters.all.count else { return say("E01") }
+        return .reply(Hexadecimal.text(GDBRegisters.all[Int(number)].read(state)))
+    }
+
+    private func writeRegister(_ text: String) -> Reaction {
+        let parts = text.split(separator: "=", maxSplits: 1)
+        guard parts.count == 2, let number = Hexadecimal.number(parts[0]), number < GDBRegisters.all.count,
+            let bytes = Hexadecimal.bytes(parts[1].utf8)
+        else { return say("E01") }
+        return say(write(GDBRegisters.all[Int(number)], bytes) ? "OK" : "E02")
+    }
+
+    private func writeAll(_ body: ArraySlice<UInt8>) -> Reaction {
+        guard let bytes = Hexadecimal.bytes(body) else { return say("E01") }
+        var rest = bytes[...]
+        for register in GDBRegisters.all {
+            let part = Array(rest.prefix(register.bits / 8))
+            rest = rest.dropFirst(part.count)
+            guard part.count == register.bits / 8 else { break }
+            // Registers that cannot be written come back as they were read.
+            _ = write(register, part)
+        }
+        return say("OK")
+    }
+
+    private func write(_ register: GDBRegisters.Register, _ bytes: [UInt8]) -> Bool {
+        guard bytes.count == register.bits / 8 else { return false }
+        if register.read(state) == bytes { return true }
+        let value = bytes.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return register.bits <= 64 && guest.cpu.set(register.name, value)
+    }
+
+    // MARK: - Memory
+
+    private func readMemory(_ text: String) -> Reaction {
+        let numbers = text.split(separator: ",").map(Hexadecimal.number)
+        guard numbers.count == 2, let address = numbers[0], let length = numbers[1] else { return say("E01") }
+        let wanted = Int(min(length, UInt64(Self.packetSize / 2)))
+        if let bytes = guest.cpu.read(address, count: wanted) { return .reply(Hexadecimal.text(bytes)) }
+        // What lies before the first page that is not mapped.
+        var bytes: [UInt8] = []
+        while bytes.count < wanted, let byte = guest.cpu.read(address &+ UInt64(bytes.count), count: 1) {
+            bytes += byte
+        }
+        return bytes.isEmpty ? say("E0e") : .reply(Hexadecimal.text(bytes))
+    }
+
+    private func writeMemory(_ body: ArraySlice<UInt8>, isBinary: Bool) -> Reaction {
+        guard let colon = body.firstIndex(of: UInt8(ascii: ":")) else { return say("E01") }
+        let numbers = String(decoding: body[..<colon], as: UTF8.self).split(separator: ",").map(Hexadecimal.number)
+        let data = body[(colon + 1)...]
+        guard numbers.count == 2, let address = numbers[0], let length = numbers[1],
+            let bytes = isBinary ? GDBPacketReader.unescaped(data) : Hexadecimal.bytes(data),
+            UInt64(bytes.count) == length
+        else { return say("E01") }
+        return say(guest.cpu.write(address, bytes) ? "OK" : "E0e")
+    }
+
+    // MARK: - Running
+
+    private func resume(at text: String, steps: Bool) -> Reaction {
+        if !text.isEmpty {
+            guard let address = Hexadecimal.number(text[...]), guest.cpu.set("rip", address) else { return say("E01") }
+        }
+        hit = nil
+        let start = ContinuousClock.now
+        var asked = start
+        let stop = guest.run(limits: RunLimits(instructions: steps ? 1 : nil)) { [self] in
+            // The socket is looked at a few times in a second, not for each slice.
+            guard ContinuousClock.now - asked > .milliseconds(20) else { return true }
+            asked = .now
+            return !isInterrupted()
+        }
+        lastStop = reply(stop)
+        return say(lastStop)
+    }
+
+    private func reply(_ stop: Stop) -> String {
+        switch stop.reason {
+        case .event, .instructions, .timeout: "T05\(hit ?? "")thread:01;"
+        case .stopped:
+            hit.map { "T05\($0)thread:01;" } ?? (stop.detail == "interrupted" ? "T02thread:01;" : "T05thread:01;")
+        case .halted: "T05thread:01;"
+        // SIGSEGV: the guest has met a triple fault.
+        case .crashed: "T0bthread:01;"
+        case .shutdown: "W\(stop.exitStatus.map { String(UInt8(truncatingIfNeeded: $0 >> 1), radix: 16) } ?? "00")"
+        }
+    }
+
+    // MARK: - Breakpoints
+
+    private func setPoint(_ text: String, isSet: Bool) -> Reaction {
+        let parts = text.split(separator: ";")[0].split(separator: ",")
+        guard parts.count == 3, let type = parts[0].utf8.first, let address = Hexadecimal.number(parts[1]),
+            let length = Hexadecimal.number(parts[2])
+        else { return say("E01") }
+        switch type {
+        case UInt8(ascii: "0"), UInt8(ascii: "1"):
+            let reason = type == UInt8(ascii: "0") ? "swbreak:;" : "hwbreak:;"
+            if isSet, breakpoints[address] == nil {
+                breakpoints[address] = guest.on(.exec(address)) { [unowned self] _ in
+                    hit = reason
+                    guest.requestStop("breakpoint")
+                    return .proceed
+                }
+            } else if !isSet, let handler = breakpoints.removeValue(forKey: address) {
+                guest.off(handler)
+            }
+            return say("OK")
+        case UInt8(ascii: "2"), UInt8(ascii: "3"), UInt8(ascii: "4"):
+            return setWatch(WatchKey(type: type, address: address, length: length), isSet: isSet)
+        case _: return .reply([])
+        }
+    }
+
+    private func setWatch(_ key: WatchKey, isSet: Bool) -> Reaction {
+        .reply([])
+    }
+}
