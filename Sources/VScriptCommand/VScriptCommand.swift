@@ -13,7 +13,9 @@ struct VScriptCommand: ParsableCommand {
             4 guest crashed unhandled, 130 interrupted.
             """,
         version: "0.1.0",
-        subcommands: [Run.self, Repl.self, Check.self, Fix.self, Format.self, TestCommand.self, Explain.self],
+        subcommands: [
+            Run.self, Repl.self, GDB.self, Check.self, Fix.self, Format.self, TestCommand.self, Explain.self,
+        ],
         defaultSubcommand: Run.self)
 
     /// Runs the command line; whatever is wrong with it ends with exit code 2.

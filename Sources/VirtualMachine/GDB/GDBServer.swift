@@ -127,7 +127,7 @@ public final class GDBServer {
         var rest = bytes[...]
         while !rest.isEmpty {
             // A closed connection is an error here, not a signal.
-            let count = rest.withUnsafeBytes { send(file, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+            let count = rest.withUnsafeBytes { send(file, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             guard count > 0 else { return }
             rest = rest.dropFirst(count)
         }
