@@ -14,6 +14,7 @@ enum ConsoleCommands {
             let isExpression = invocation.arguments.hasPrefix("\"") || invocation.arguments.hasPrefix("(")
             let text =
                 isExpression ? try repl.value(of: invocation.arguments)?.plain ?? "" : invocation.arguments + "\n"
+            target.history.forgetFuture()
             target.guest.console.send(text)
             repl.record.translate("\(target.name).console.send(\(JSONText.string(text)))")
         },
@@ -37,6 +38,7 @@ enum ConsoleCommands {
                     "there is no terminal to give to the console", notes: ["`send` types and `tail` shows"])
             }
             var failure: CommandFailure?
+            target.history.forgetFuture()
             let result = repl.run(target) { checkpoint in
                 do throws(ConsoleTerminalError) {
                     return try target.guest.console.attach(to: terminal, checkpoint: checkpoint)

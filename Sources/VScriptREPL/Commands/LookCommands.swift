@@ -51,6 +51,46 @@ enum LookCommands {
             repl.output(.lines([PlaceView(guest: target).current()]))
         },
         Command(
+            "bt backtrace", ["[COUNT]"], "Shows the calls that led here, by unwind tables, frame pointers or a search.",
+            method: "guest.cpu.backtrace()", group: .look
+        ) { repl, invocation throws(CommandFailure) in
+            let target = try repl.guest()
+            let count = invocation.arguments.isEmpty ? 32 : Int(min(try invocation.count(), 1_024))
+            repl.findKernelSymbols(target)
+            var table = Table([
+                Table.Column("#", isRight: true), Table.Column("address", width: 18), Table.Column("ring"),
+                Table.Column("function", width: 24), Table.Column("line"),
+            ])
+            for (index, frame) in target.guest.cpu.backtrace(limit: count).enumerated() {
+                let name = (frame.isGuess ? "? " : "") + (frame.position?.description ?? "")
+                table.rows.append([
+                    Table.Cell(number: index), Table.Cell(number: frame.address, Numbers.hex(frame.address)),
+                    Table.Cell("\(frame.ring)", .level(frame.ring)), Table.Cell(name, .symbol),
+                    Table.Cell(frame.location.map { "\($0)" } ?? ""),
+                ])
+            }
+            try repl.show(table, invocation)
+        },
+        Command(
+            "symbols", ["FILE", "kernel"],
+            "Takes names of addresses from an ELF file, System.map or nm, or from a Linux kernel in the guest.",
+            method: "guest { symbols: [file] }", group: .look, argument: .file
+        ) { repl, invocation throws(CommandFailure) in
+            let target = try repl.guest()
+            do throws(SymbolError) {
+                if invocation.arguments == "kernel" {
+                    let found = try target.guest.findKernelSymbols()
+                    return repl.output(.text("\(found.count) names, slide \(Numbers.hex(found.slide))"))
+                }
+                let path = invocation.arguments
+                guard !path.isEmpty else { return repl.output(.text("\(target.symbols.count) names")) }
+                let slide = try target.guest.addSymbols(contentsOf: path)
+                repl.output(.text("\(target.symbols.count) names, slide \(Numbers.hex(slide))"))
+            } catch {
+                throw CommandFailure("\(error)")
+            }
+        },
+        Command(
             "transitions", ["[COUNT]"], "Lists the last changes of privilege level.", method: "guest.transitions.rows",
             group: .look
         ) { repl, invocation throws(CommandFailure) in
@@ -100,6 +140,16 @@ enum LookCommands {
 }
 
 extension REPL {
+    /// Looks for a Linux kernel's own names, if the guest is far into one and has none yet.
+    func findKernelSymbols(_ target: DebuggedGuest) {
+        guard !target.symbols.placements.contains(where: { $0.file.count > 1_000 }),
+            target.guest.instructions > target.lastSymbolSearch &+ 100_000_000, target.guest.cpu["lstar"] ?? 0 != 0
+        else { return }
+        target.lastSymbolSearch = target.guest.instructions
+        // Another kernel than Linux has none, which is no mistake.
+        _ = try? target.guest.findKernelSymbols()
+    }
+
     /// Shows a table in the chosen format.
     func show(_ table: Table, _ invocation: Invocation) throws(CommandFailure) {
         switch invocation.format {

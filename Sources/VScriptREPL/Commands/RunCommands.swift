@@ -101,6 +101,7 @@ enum RunCommands {
             guard !invocation.arguments.isEmpty else { throw CommandFailure("`jump` needs a place") }
             let address = try repl.location(invocation.arguments, in: target)
             guard target.guest.cpu.set("rip", address) else { throw CommandFailure("RIP cannot be set") }
+            target.history.changed()
             repl.record.translate("\(target.name).cpu.rip = \(Numbers.hex(address))")
             repl.output(.lines([PlaceView(guest: target).current()]))
         },
@@ -109,6 +110,7 @@ enum RunCommands {
             try invocation.expectNone()
             let target = try repl.guest()
             target.guest.reset()
+            target.history.changed()
             repl.record.translate("\(target.name).reset()")
             repl.output(.lines([PlaceView(guest: target).current()]))
         },

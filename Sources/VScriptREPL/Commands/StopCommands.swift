@@ -30,6 +30,8 @@ enum StopCommands {
         ) { repl, invocation throws(CommandFailure) in
             try repl.addCatchpoint(invocation)
         },
+        watch("watch", .write, "Stops before a write", "write"), watch("rwatch", .read, "Stops before a read", "read"),
+        watch("awatch", .both, "Stops before a read or write", "write"),
         Command(
             "delete d", ["[NUMBER …]"], "Removes stop points, all if none is named.", method: "handler.off()",
             group: .stop, argument: .breakpoint
@@ -67,9 +69,44 @@ enum StopCommands {
             repl.output(.text("\(point.title) passes \(count) times"))
         },
     ]
+
+    private static func watch(
+        _ name: String, _ access: WatchTarget.Access, _ summary: String, _ event: String
+    ) -> Command {
+        Command(
+            name, ["EXPRESSION[:SIZE] [physical] [if CONDITION]"],
+            "\(summary) of memory: at a linear address, or a physical one; 8 bytes if not told.",
+            method: "on guest.\(event)(address ..+ size) if condition { event.stop() }", group: .stop,
+            argument: .expression
+        ) { repl, invocation throws(CommandFailure) in
+            try repl.addWatchpoint(invocation, access)
+        }
+    }
 }
 
 extension REPL {
+    func addWatchpoint(_ invocation: Invocation, _ access: WatchTarget.Access) throws(CommandFailure) {
+        let target = try guest()
+        var (text, condition) = Self.condition(in: invocation.arguments)
+        guard !text.isEmpty else { throw CommandFailure("`\(invocation.command.name)` needs an address") }
+        let isPhysical = text.hasSuffix(" physical")
+        if isPhysical { text = String(text.dropLast(9)).trimmingSpaces }
+        var size: UInt64 = 8
+        if let colon = text.lastIndex(of: ":"), let number = Numbers.parse(String(text[text.index(after: colon)...])) {
+            guard (1...4_096).contains(number) else { throw CommandFailure("a size is 1 to 4096, not \(number)") }
+            size = number
+            text = String(text[..<colon]).trimmingSpaces
+        }
+        let address = try location(text, in: target)
+        let watch = WatchTarget(isPhysical: isPhysical, address: address, size: size, access: access)
+        let point = add(.watchpoint(watch), text: watch.text, condition: condition, isTemporary: false, to: target)
+        let stop = condition.map { " if \($0)" } ?? ""
+        record.translate(
+            "let stop\(point.number) = on \(target.name).\(access == .read ? "read" : "write")(\(Numbers.hex(address)) ..+ \(size))\(stop) { event.stop(\"\(point.title)\") }"
+        )
+        output(.text("\(point.title): \(watch.text)\(stop)"))
+    }
+
     /// A place and what follows `if`.
     static func condition(in text: String) -> (place: String, condition: String?) {
         if text.hasPrefix("if ") { return ("", String(text.dropFirst(3)).trimmingSpaces) }
@@ -183,7 +220,7 @@ extension StopPoint {
         switch kind {
         case .breakpoint(let address): [.exec(address)]
         case .catchpoint(let filter, _): [filter]
-        case .watchpoint: []
+        case .watchpoint(let watch): watch.filters
         }
     }
 }

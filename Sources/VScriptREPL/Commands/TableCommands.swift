@@ -56,6 +56,28 @@ enum TableCommands {
             repl, invocation, _ throws(CommandFailure) in
             try repl.show(TransitionsTable.counts(try repl.guest()), invocation)
         },
+        Subject("history", "The snapshots by which `rs` and the like go back; a size sets their bound.") {
+            repl, invocation, rest throws(CommandFailure) in
+            let target = try repl.guest()
+            let history = target.history
+            if !rest.isEmpty {
+                guard let size = try repl.value(of: rest)?.integer, size >= 1 << 20, size <= 1 << 40 else {
+                    throw CommandFailure(
+                        "`\(rest)` is not a size of at least 1 MiB", notes: ["as in `info history 512 MiB`"])
+                }
+                history.memoryLimit = Int(size)
+            }
+            var table = Table([Table.Column("history"), Table.Column("", isRight: true)])
+            table.rows = [
+                ["snapshots", Table.Cell(number: history.count)],
+                ["memory", Table.Cell(number: history.memoryUse, ByteSize.rounded(history.memoryUse))],
+                ["at most", Table.Cell(number: history.memoryLimit, ByteSize.rounded(history.memoryLimit))],
+                ["first instruction", Table.Cell(number: history.start, Numbers.grouped(history.start))],
+                ["present", Table.Cell(number: target.guest.instructions, Numbers.grouped(target.guest.instructions))],
+                ["between snapshots", Table.Cell(number: history.interval, Numbers.grouped(history.interval))],
+            ]
+            try repl.show(table, invocation)
+        },
         Subject("guests", "The guests of the session.") { repl, invocation, _ throws(CommandFailure) in
             var table = Table([
                 Table.Column(""), Table.Column("guest"), Table.Column("memory", isRight: true), Table.Column("ring"),

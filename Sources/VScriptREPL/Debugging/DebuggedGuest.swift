@@ -14,6 +14,10 @@ package final class DebuggedGuest {
     /// The registers at the last stop.
     package private(set) var last: RegisterSnapshot
     package var lastStop: Stop?
+    /// The position of the last search for a kernel's names.
+    package var lastSymbolSearch: UInt64 = 0
+    /// The snapshots by which it goes back.
+    package let history: GuestHistory
 
     package init(_ scoped: ScopedGuest) {
         guest = scoped.guest
@@ -21,6 +25,7 @@ package final class DebuggedGuest {
         summary = scoped.summary
         last = RegisterSnapshot(scoped.guest)
         guest.transitions.isRecording = true
+        history = GuestHistory(guest)
     }
 
     /// Takes the registers as those of a new stop.

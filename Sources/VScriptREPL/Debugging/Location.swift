@@ -14,6 +14,8 @@ extension REPL {
         if text.hasPrefix("$"), !text.contains(" "), let value = target.guest.cpu[String(text.dropFirst())] {
             return value
         }
+        findKernelSymbols(target)
+        if let address = target.symbols.address(of: text) { return address }
         if text.isIdentifierLike, !scope.names.contains(where: { $0.name == text }) {
             let guesses = Spelling.near(
                 text, in: target.symbols.names(withPrefix: String(text.prefix(1)), limit: 5_000))

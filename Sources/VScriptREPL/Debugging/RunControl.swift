@@ -43,7 +43,7 @@ extension REPL {
         if let execute {
             result.stop = execute(checkpoint) ?? guest.standing
         } else {
-            result.stop = guest.run(until: condition, limits: limits, checkpoint: checkpoint)
+            result.stop = target.history.run(until: condition, limits: limits, checkpoint: checkpoint)
         }
         if isShowing { progress?(nil) }
         guest.off(watcher)
@@ -95,6 +95,7 @@ extension REPL {
     func report(
         _ target: DebuggedGuest, _ result: RunResult, showsReason: Bool = true, transitions: [Transition]? = nil
     ) {
+        findKernelSymbols(target)
         let reason = result.reason
         let shown = transitions ?? Array(result.transitions.suffix(Self.shownTransitions))
         var extra: [StyledText] = []
@@ -175,7 +176,7 @@ extension REPL {
         }
     }
 
-    private static let returns: Set<Operation> = [.ret, .retFar, .iret, .sysret, .sysexit]
+    static let returns: Set<Operation> = [.ret, .retFar, .iret, .sysret, .sysexit]
 }
 
 /// What a run came to.

@@ -46,13 +46,29 @@ package final class StopPoint {
 /// What a watchpoint watches.
 package struct WatchTarget: Equatable, Sendable {
     package enum Access: String, Sendable { case write, read, both }
-    package enum Space: Equatable, Sendable {
-        case linear, physical
-        case register(String)
-        case modelSpecificRegister(UInt32)
-    }
-    package var space: Space
+
+    package var isPhysical: Bool
     package var address: UInt64
     package var size: UInt64
     package var access: Access
+
+    /// What the engine watches.
+    var filters: [EventFilter] {
+        let (last, overflow) = address.addingReportingOverflow(size - 1)
+        let range = address...(overflow ? .max : last)
+        let read = EventFilter.read(range, physical: isPhysical)
+        let write = EventFilter.write(range, physical: isPhysical)
+        return switch access {
+        case .write: [write]
+        case .read: [read]
+        case .both: [read, write]
+        }
+    }
+
+    /// `write of 8 bytes at 0x7ff0`.
+    var text: String {
+        let words = access == .both ? "access" : access.rawValue
+        return
+            "\(words) of \(size) byte\(size == 1 ? "" : "s") at \(isPhysical ? "physical " : "")\(Numbers.hex(address))"
+    }
 }

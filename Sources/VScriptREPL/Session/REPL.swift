@@ -169,6 +169,8 @@ package final class REPL {
     /// Evaluates a text and shows its value.
     private func evaluate(_ text: String) {
         let names = Set(scope.names.map(\.name))
+        let before = guests.map { ($0, $0.guest.instructions, $0.guest.digest) }
+        defer { for state in before { noteChange(state) } }
         switch scope.evaluate(SourceFile(text, named: "<input>")) {
         case .value(let value, let warnings):
             for warning in warnings { output(.diagnostic(warning)) }
@@ -209,6 +211,12 @@ package final class REPL {
             for diagnostic in diagnostics.dropFirst().reversed() { output(.diagnostic(diagnostic)) }
             throw CommandFailure(first)
         }
+    }
+
+    /// Tells a guest's history what a text has changed.
+    private func noteChange(_ state: (guest: DebuggedGuest, instructions: UInt64, digest: UInt64)) {
+        guard state.guest.guest.digest != state.digest else { return }
+        state.guest.history.changed()
     }
 
     // MARK: - Guests
@@ -265,6 +273,14 @@ package struct Continuation {
 
 /// Sizes in bytes as scripts write them.
 package enum ByteSize {
+    /// A size in the largest unit of which there is one, cut to whole ones.
+    package static func rounded(_ bytes: Int) -> String {
+        for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] where bytes >= 1 << shift {
+            return "\(bytes >> shift) \(unit)"
+        }
+        return "\(bytes) B"
+    }
+
     package static func text(_ bytes: UInt64) -> String {
         for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")]
         where bytes >= 1 << shift && bytes % (1 << shift) == 0 {

@@ -49,6 +49,12 @@ package struct StopReport {
         }
     }
 
+    /// A report in words of one's own.
+    init(_ guest: DebuggedGuest, _ stop: Stop, reason: String?, transitions: [Transition], lines: [StyledText]) {
+        self.init(guest, stop, reason: reason, transitions: transitions)
+        self.lines = lines
+    }
+
     package var json: JSON {
         .object([
             ("type", .string("stop")), ("reason", .string(stop.reason.rawValue)),

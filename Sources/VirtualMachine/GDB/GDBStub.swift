@@ -20,7 +20,7 @@ public final class GDBStub {
     /// Whether packets are acknowledged.
     private(set) var acknowledges = true
     private var breakpoints: [UInt64: HandlerID] = [:]
-    private var watchpoints: [WatchKey: HandlerID] = [:]
+    private var watchpoints: [WatchKey: [HandlerID]] = [:]
     /// Why the last run ended, as a reply.
     private var lastStop = "T05thread:01;"
     /// What the breakpoint that stopped the run was.
@@ -40,7 +40,7 @@ public final class GDBStub {
 
     /// Removes what gdb has set; the guest stays where it is.
     func close() {
-        for handler in Array(breakpoints.values) + Array(watchpoints.values) { guest.off(handler) }
+        for handler in Array(breakpoints.values) + watchpoints.values.joined() { guest.off(handler) }
         breakpoints = [:]
         watchpoints = [:]
         acknowledges = true
@@ -250,6 +250,27 @@ public final class GDBStub {
     }
 
     private func setWatch(_ key: WatchKey, isSet: Bool) -> Reaction {
-        .reply([])
+        guard key.length > 0, key.length <= 4_096 else { return say("E01") }
+        if !isSet {
+            for handler in watchpoints.removeValue(forKey: key) ?? [] { guest.off(handler) }
+            return say("OK")
+        }
+        guard watchpoints[key] == nil else { return say("OK") }
+        let (last, overflow) = key.address.addingReportingOverflow(key.length - 1)
+        let range = key.address...(overflow ? .max : last)
+        let (name, filters): (String, [EventFilter]) =
+            switch key.type {
+            case UInt8(ascii: "2"): ("watch", [.write(range)])
+            case UInt8(ascii: "3"): ("rwatch", [.read(range)])
+            case _: ("awatch", [.read(range), .write(range)])
+            }
+        watchpoints[key] = filters.map { filter in
+            guest.on(filter) { [unowned self] _ in
+                hit = "\(name):\(String(key.address, radix: 16));"
+                guest.requestStop("watchpoint")
+                return .proceed
+            }
+        }
+        return say("OK")
     }
 }
