@@ -18,10 +18,13 @@ final class ReplTerminal {
         history: String? = nil
     ) throws {
         self.history = history ?? NSTemporaryDirectory() + "vscript-\(UUID().uuidString)"
-        controller = posix_openpt(O_RDWR | O_NOCTTY)
-        try #require(controller >= 0 && grantpt(controller) == 0 && unlockpt(controller) == 0)
-        resize(rows: rows, columns: columns, signals: false)
-        let path = try #require(ptsname(controller).map { String(cString: $0) })
+        var size = winsize(ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
+        var terminal: Int32 = -1
+        var name = [CChar](repeating: 0, count: 256)
+        try #require(openpty(&controller, &terminal, &name, nil, &size) == 0)
+        let path = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let opened = terminal
+        defer { close(opened) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -60,7 +63,7 @@ final class ReplTerminal {
         try? FileManager.default.removeItem(atPath: history)
     }
 
-    func resize(rows: UInt16, columns: UInt16, signals: Bool = true) {
+    func resize(rows: UInt16, columns: UInt16) {
         var size = winsize(ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
         _ = ioctl(controller, UInt(TIOCSWINSZ), &size)
     }

@@ -28,19 +28,14 @@ struct BackwardsTests {
         session.say("s 5")
         let text = session.transcript(["rcross", "rcross 3->0", "info r rip"])
         #expect(
-            text == """
-                demo r3> rcross
-                ── 0 ← 3 ── x
+            text.hasPrefix(
                 """
-                || text.hasPrefix(
-                    """
-                    demo r3> rcross
-                    ── 0 ← 3 ── sysret undone ───────────────────────────────────────── #2
-                    demo r0> rcross 3->0
-                    ── 3 ← 0 ── syscall undone ──────────────────────────────────────── #1
-                    demo r3> info r rip
-                    """)
-        )
+                demo r3> rcross
+                ── 3 ← 0 ── sysret undone ───────────────────────────────────────── #2
+                demo r0> rcross 3->0
+                ── 0 ← 3 ── syscall undone ──────────────────────────────────────── #1
+                demo r3> info r rip
+                """))
         #expect(text.contains("0x40000a"))
     }
 

@@ -42,19 +42,18 @@ package final class InteractiveScope {
         package var warnings: [Diagnostic]
     }
 
-    /// Runs a text; throws all reports against it.
+    /// Runs a text.
     ///
     /// - Parameters:
     ///   - file: The text.
     ///   - event: The guest and event that `$rax` and `event` mean; without one they are errors.
     /// - Returns: Its value.
+    /// - Throws: All reports against it.
     package func run(
         _ file: SourceFile, at event: (guest: Guest, event: GuestEvent)? = nil
     ) throws(CompilationError) -> Outcome {
         var bindings = globals.values.map { ($0.binding, $0.box) }
-        do throws(CompilationError) {
-            if let predefined = try predefined(event) { bindings.append(predefined) }
-        } catch { throw error }
+        if let predefined = try predefined(event) { bindings.append(predefined) }
         let program = try InteractiveProgram(file, globals: bindings.map(\.0))
         let result = session.interpreter.run(program.code, boxes: bindings.map(\.1.cell))
         // Also what stood before an error stays.

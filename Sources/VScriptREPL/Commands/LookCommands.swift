@@ -51,6 +51,16 @@ enum LookCommands {
             repl.output(.lines([PlaceView(guest: target).current()]))
         },
         Command(
+            "walk", ["ADDRESS"], "Shows how an address is translated, level by level, and whether it may be read.",
+            method: "guest.cpu.walk(address)", group: .look, argument: .expression
+        ) { repl, invocation throws(CommandFailure) in
+            let target = try repl.guest()
+            guard !invocation.arguments.isEmpty else { throw CommandFailure("`walk` needs an address") }
+            let address = try repl.location(invocation.arguments, in: target)
+            repl.record.translate("print(\(target.name).cpu.walk(\(Numbers.hex(address))))")
+            repl.output(.text(target.guest.cpu.walk(address).description))
+        },
+        Command(
             "bt backtrace", ["[COUNT]"], "Shows the calls that led here, by unwind tables, frame pointers or a search.",
             method: "guest.cpu.backtrace()", group: .look
         ) { repl, invocation throws(CommandFailure) in

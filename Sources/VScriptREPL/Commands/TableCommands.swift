@@ -52,6 +52,36 @@ enum TableCommands {
             repl, invocation, _ throws(CommandFailure) in
             try repl.show(try DescriptorView(guest: try repl.guest()).taskState(), invocation)
         },
+        Subject("mem mappings", "What the page tables map: runs of pages with equal rights (s or u, r, w, x).") {
+            repl, invocation, _ throws(CommandFailure) in
+            try repl.show(try MappingView(guest: try repl.guest()).table(), invocation)
+        },
+        Subject("msr", "A model-specific register, by name or index; without one those that the processor core holds.")
+        {
+            repl, invocation, rest throws(CommandFailure) in
+            let target = try repl.guest()
+            var indices = ModelSpecificRegisterNames.known
+            if !rest.isEmpty {
+                guard
+                    let index = ModelSpecificRegisterNames.index(rest)
+                        ?? Numbers.parse(rest).flatMap({ UInt32(exactly: $0) })
+                else { throw CommandFailure("`\(rest)` is no model-specific register") }
+                indices = [index]
+            }
+            var table = Table([
+                Table.Column("msr", width: 10), Table.Column("name", width: 26), Table.Column("value", width: 18),
+            ])
+            for index in indices {
+                guard let value = target.guest.cpu.modelSpecificRegister(index) else { continue }
+                table.rows.append([
+                    Table.Cell(number: index, Numbers.hex(index)),
+                    Table.Cell(ModelSpecificRegisterNames.name(index) ?? "", .register),
+                    Table.Cell(number: value, Numbers.hex(value)),
+                ])
+            }
+            guard !table.rows.isEmpty else { throw CommandFailure("the processor has no `\(rest)`") }
+            try repl.show(table, invocation)
+        },
         Subject("rings", "The privilege levels: where each runs, and how it is entered.") {
             repl, invocation, _ throws(CommandFailure) in
             try repl.show(TransitionsTable.counts(try repl.guest()), invocation)

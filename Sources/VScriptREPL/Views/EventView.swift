@@ -71,6 +71,9 @@ package enum ModelSpecificRegisterNames {
         0xC001_0114: "VM_CR", 0xC001_0117: "VM_HSAVE_PA",
     ]
 
+    /// The indices that have names, in order.
+    static let known: [UInt32] = names.keys.sorted()
+
     /// The name of an index, and of x2APIC registers by their number.
     package static func name(_ index: UInt32) -> String? {
         if let name = names[index] { return name }

@@ -15,10 +15,11 @@ package struct TransitionView {
     static func heading(
         from: Level, to: Level, _ cause: String, sequence: UInt64, isUndone: Bool = false
     ) -> StyledText {
-        let arrow = isUndone ? "←" : "→"
+        // Undone, the arrow points from where it led to where it began.
+        let (left, arrow, right) = isUndone ? (to, "←", from) : (from, "→", to)
         let start =
-            StyledText("── ", .faint) + StyledText("\(from)", .level(from.rawValue)) + " \(arrow) "
-            + StyledText("\(to)", .level(to.rawValue)) + StyledText(" ── ", .faint)
+            StyledText("── ", .faint) + StyledText("\(left)", .level(left.rawValue)) + " \(arrow) "
+            + StyledText("\(right)", .level(right.rawValue)) + StyledText(" ── ", .faint)
             + StyledText(cause + (isUndone ? " undone" : ""), .heading) + " "
         let fill = max(width - start.plain.count, 2)
         return start + StyledText(String(repeating: "─", count: fill), .faint) + " #\(sequence)"
