@@ -249,15 +249,20 @@ package struct InteractiveValue {
         typeName = value.typeName
         json = try? value.json()
         integer = if case .int(let number) = value { number } else { nil }
-        rows = Self.rows(Value(cell, in: heap))
+        rows = Self.rows(cell, in: heap)
     }
 
-    private static func rows(_ value: Value) -> [[(key: String, text: String)]]? {
-        guard case .list(let items) = value, !items.isEmpty else { return nil }
+    private static func rows(_ cell: Cell, in heap: Heap) -> [[(key: String, text: String)]]? {
+        guard cell.kind == .list, !cell.list.buffer.isEmpty else { return nil }
         var rows: [[(key: String, text: String)]] = []
-        for item in items {
-            guard case .map(let entries) = item else { return nil }
-            rows.append(entries.map { ($0.key.scriptValue.text, $0.value.scriptValue.text) })
+        for item in cell.list.buffer {
+            guard item.kind == .map else { return nil }
+            var row: [(key: String, text: String)] = []
+            for position in 0..<item.map.pointee.used {
+                guard let (key, value) = heap.entry(at: position, of: item.map) else { continue }
+                row.append((heap.value(key).text, heap.value(value).text))
+            }
+            rows.append(row)
         }
         return rows
     }
