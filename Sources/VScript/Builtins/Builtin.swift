@@ -1,4 +1,24 @@
 import VScriptSyntax
+
+// How host code is given to scripts.
+//
+// A builtin is one literal: signature, summary, body. Its names, arity, help and suggestions derive from the signature
+// (`name`, `name?` may be left out, `name...` takes the rest). Most bodies work on `ScriptValue`, by `Arguments`' typed
+// accessors, which fail with the parameter's name; `.items` and `.named` make new collections:
+//
+//     Builtin("repeated(count)", "The item so many times.") { item, arguments in
+//         let count = try arguments.integer(0, in: 0...1_000)
+//         try arguments.context.pay(Int(count))
+//         return .items(Array(repeating: item, count: Int(count)))
+//     }
+//
+// What scripts call millions of times works on cells instead (`cells:`, `CellCall`): the receiver and one cell for each
+// parameter lie in registers and are rooted. A cell that the body has made is not: it stays in `heap.temporaries` while
+// something else is allocated. Work that grows with its input is paid for before it is done, by `pay`.
+//
+// A host object is a class with a table of members (`TabledObject`), or one that answers for its names itself
+// (`HostObject`). Scripts hold it by an index that the collector takes out; it may keep `ScriptValue`s, whose
+// collections and functions stay alive as long. Failures are `HostFailure`s; the interpreter adds the place.
 import VirtualMachine
 
 /// Why a host function or operator fails, before anybody knows where in the script.
