@@ -55,7 +55,7 @@ package struct LinuxKernel: Sendable {
         var contents: [MemoryContents] = []
         var initrdRange: Range<UInt64>?
         if let initrd {
-            guard initrd.size > 0 else { throw .empty(file: initrd.name) }
+            try InitialRAMDisk(initrd).check()
             let bound = min(header.initrdAddressMax + 1, PhysicalMemoryMap.holeStart)
             let start = try memory.reserveHigh(
                 "the initrd \(initrd.name)", size: initrd.size, within: 0..<bound, avoiding: &taken)

@@ -51,7 +51,7 @@ package struct PVHKernel: Sendable {
         image.contents += segments
         var module: Range<UInt64>?
         if let initrd {
-            guard initrd.size > 0 else { throw .empty(file: initrd.name) }
+            try InitialRAMDisk(initrd).check()
             let start = try memory.reserveHigh(
                 "the initrd \(initrd.name)", size: initrd.size, within: low, avoiding: &taken)
             module = start..<start + initrd.size
