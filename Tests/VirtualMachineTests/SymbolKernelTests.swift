@@ -1,6 +1,5 @@
 import Testing
-
-@testable import VirtualMachine
+import VirtualMachine
 
 /// Finding kallsyms in memory that is laid out as Linux's scripts/kallsyms.c does.
 @Suite struct SymbolKernelTests {

@@ -1,6 +1,5 @@
 import Testing
-
-@testable import VirtualMachine
+import VirtualMachine
 
 /// Reading symbols from text and from ELF files made by hand.
 @Suite struct SymbolReaderTests {

@@ -1,6 +1,5 @@
 import Testing
-
-@testable import VirtualMachine
+import VirtualMachine
 
 /// Looking up addresses and names.
 @Suite struct SymbolTableTests {

@@ -1,7 +1,6 @@
 import Foundation
 import Testing
-
-@testable import VirtualMachine
+import VirtualMachine
 
 /// Symbols and lines of programs that the host's compiler makes, compared with nm and addr2line.
 @Suite struct SymbolToolchainTests {

@@ -1,12 +1,12 @@
 /// Reads a section of a file front to back; an end that comes too early is an error with its place.
-struct ByteReader {
-    let file: String
-    let section: String
+package struct ByteReader {
+    package let file: String
+    package let section: String
     private let bytes: ArraySlice<UInt8>
     private(set) var position: Int
     private(set) var end: Int
 
-    init(_ bytes: ArraySlice<UInt8>, section: String, file: String) {
+    package init(_ bytes: ArraySlice<UInt8>, section: String, file: String) {
         self.bytes = bytes
         self.section = section
         self.file = file
@@ -14,16 +14,16 @@ struct ByteReader {
         end = bytes.endIndex
     }
 
-    var isAtEnd: Bool { position >= end }
-    var remaining: Int { end - position }
+    package var isAtEnd: Bool { position >= end }
+    package var remaining: Int { end - position }
     /// The offset in the section.
-    var offset: Int { position - bytes.startIndex }
+    package var offset: Int { position - bytes.startIndex }
 
-    func malformed(_ why: String) -> SymbolError {
+    package func malformed(_ why: String) -> SymbolError {
         .file("\(file): \(section)+\(hexText(offset)): \(why)")
     }
 
-    mutating func take(_ count: UInt64, _ what: String) throws(SymbolError) -> ArraySlice<UInt8> {
+    package mutating func take(_ count: UInt64, _ what: String) throws(SymbolError) -> ArraySlice<UInt8> {
         guard count <= UInt64(remaining) else {
             throw malformed("\(what) of \(count) bytes ends behind the \(remaining) bytes that are left")
         }
@@ -31,14 +31,14 @@ struct ByteReader {
         return bytes[position..<position + Int(count)]
     }
 
-    mutating func integer<Value: FixedWidthInteger & UnsignedInteger>(
+    package mutating func integer<Value: FixedWidthInteger & UnsignedInteger>(
         _ type: Value.Type, _ what: String
     ) throws(SymbolError) -> Value {
         try take(UInt64(Value.bitWidth / 8), what).littleEndian(type)
     }
 
     /// An unsigned LEB128 number (DWARF 5 section 7.6); bits above 64 are dropped.
-    mutating func unsignedLEB(_ what: String) throws(SymbolError) -> UInt64 {
+    package mutating func unsignedLEB(_ what: String) throws(SymbolError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while true {
@@ -50,7 +50,7 @@ struct ByteReader {
     }
 
     /// A signed LEB128 number.
-    mutating func signedLEB(_ what: String) throws(SymbolError) -> Int64 {
+    package mutating func signedLEB(_ what: String) throws(SymbolError) -> Int64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while true {
@@ -64,14 +64,14 @@ struct ByteReader {
     }
 
     /// The bytes up to a zero.
-    mutating func text(_ what: String) throws(SymbolError) -> ArraySlice<UInt8> {
+    package mutating func text(_ what: String) throws(SymbolError) -> ArraySlice<UInt8> {
         guard let zero = bytes[position..<end].firstIndex(of: 0) else { throw malformed("\(what) has no end") }
         defer { position = zero + 1 }
         return bytes[position..<zero]
     }
 
     /// A reader of the next bytes, which this one steps over.
-    mutating func part(_ count: UInt64, _ what: String) throws(SymbolError) -> ByteReader {
+    package mutating func part(_ count: UInt64, _ what: String) throws(SymbolError) -> ByteReader {
         var part = self
         _ = try take(count, what)
         part.end = position

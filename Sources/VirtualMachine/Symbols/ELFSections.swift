@@ -1,29 +1,29 @@
 /// A section of an ELF file.
 ///
 /// System V gABI chapter 4, "Sections".
-struct ELFSection: Equatable, Sendable {
-    var name: String
-    var type: UInt32
-    var flags: UInt64
-    var address: UInt64
-    var fileOffset: UInt64
-    var size: UInt64
-    var link: UInt32
-    var entrySize: UInt64
+package struct ELFSection: Equatable, Sendable {
+    package var name: String
+    package var type: UInt32
+    package var flags: UInt64
+    package var address: UInt64
+    package var fileOffset: UInt64
+    package var size: UInt64
+    package var link: UInt32
+    package var entrySize: UInt64
 
     /// SHF_ALLOC: it is in memory when the program runs.
-    var isAllocated: Bool { flags & 0x2 != 0 }
+    package var isAllocated: Bool { flags & 0x2 != 0 }
     /// SHF_EXECINSTR.
-    var isExecutable: Bool { flags & 0x4 != 0 }
+    package var isExecutable: Bool { flags & 0x4 != 0 }
     /// SHF_COMPRESSED.
-    var isCompressed: Bool { flags & 0x800 != 0 }
+    package var isCompressed: Bool { flags & 0x800 != 0 }
     /// Whether it has no bytes in the file (SHT_NOBITS).
-    var isEmptyInFile: Bool { type == 8 }
+    package var isEmptyInFile: Bool { type == 8 }
 }
 
 extension ELFFile {
     /// The section headers; none if the file has no table of them.
-    func sections() throws(BootError) -> [ELFSection] {
+    package func sections() throws(BootError) -> [ELFSection] {
         let wide = is64Bit
         let table = try file.word(wide, at: wide ? 40 : 32, "e_shoff")
         guard table != 0 else { return [] }
@@ -69,7 +69,7 @@ extension ELFFile {
     }
 
     /// What the file holds of a section.
-    func bytes(of section: ELFSection, _ what: String) throws(BootError) -> ArraySlice<UInt8> {
+    package func bytes(of section: ELFSection, _ what: String) throws(BootError) -> ArraySlice<UInt8> {
         guard !section.isCompressed else {
             throw file.unsupported(
                 "sh_flags of \(what)", section.flags,

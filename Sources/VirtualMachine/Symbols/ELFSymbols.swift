@@ -2,7 +2,7 @@ extension SymbolFile {
     /// Reads `.symtab` and `.dynsym` of an ELF file (System V gABI chapter 4, "Symbol Table"), and its line table.
     ///
     /// Throws if a table is malformed, or if there are neither symbols nor lines.
-    init(elf: ELFFile) throws(SymbolError) {
+    package init(elf: ELFFile) throws(SymbolError) {
         let sections = try Self.inFile { () throws(BootError) in try elf.sections() }
         var builder = SymbolFileBuilder(name: elf.file.name)
         for section in sections where section.isAllocated {
@@ -22,7 +22,7 @@ extension SymbolFile {
     }
 
     /// Turns the errors of file readers into those of symbols.
-    static func inFile<Value>(_ body: () throws(BootError) -> Value) throws(SymbolError) -> Value {
+    package static func inFile<Value>(_ body: () throws(BootError) -> Value) throws(SymbolError) -> Value {
         do throws(BootError) { return try body() } catch { throw .file(error.description) }
     }
 }

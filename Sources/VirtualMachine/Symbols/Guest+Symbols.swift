@@ -37,7 +37,7 @@ extension Guest {
     }
 
     /// The entry points of the kernel.
-    var kernelEvidence: KernelSlide.Evidence {
+    package var kernelEvidence: KernelSlide.Evidence {
         let state = processor.state
         let isLong = state.pointee.efer & EFER.LMA != 0
         var handlers: [UInt8: UInt64] = [:]

@@ -6,7 +6,7 @@ public struct GuestMemoryReader {
     public init(_ body: @escaping (_ address: UInt64, _ count: Int) -> [UInt8]?) { self.body = body }
 
     /// Exactly `count` bytes, or nil.
-    func bytes(at address: UInt64, count: Int) -> [UInt8]? {
+    package func bytes(at address: UInt64, count: Int) -> [UInt8]? {
         guard count > 0 else { return count == 0 ? [] : nil }
         guard !address.addingReportingOverflow(UInt64(count) - 1).overflow, let bytes = body(address, count),
             bytes.count == count
@@ -14,17 +14,17 @@ public struct GuestMemoryReader {
         return bytes
     }
 
-    func integer<Value: FixedWidthInteger & UnsignedInteger>(_ type: Value.Type, at address: UInt64) -> Value? {
+    package func integer<Value: FixedWidthInteger & UnsignedInteger>(_ type: Value.Type, at address: UInt64) -> Value? {
         bytes(at: address, count: Value.bitWidth / 8)?[...].littleEndian(type)
     }
 
     /// A number of 4 or 8 bytes.
-    func word(_ size: Int, at address: UInt64) -> UInt64? {
+    package func word(_ size: Int, at address: UInt64) -> UInt64? {
         size == 4 ? integer(UInt32.self, at: address).map { UInt64($0) } : integer(UInt64.self, at: address)
     }
 
     /// As many bytes before an address as are mapped, at most `limit`, in steps of pages.
-    func bytes(before end: UInt64, limit: Int) -> [UInt8] {
+    package func bytes(before end: UInt64, limit: Int) -> [UInt8] {
         var parts: [[UInt8]] = []
         var start = end
         var left = limit

@@ -1,23 +1,23 @@
 /// By how much a kernel was moved from where it was linked (KASLR).
-struct KernelSlide: Equatable {
+package struct KernelSlide: Equatable {
     /// What the processor says about where the kernel runs.
-    struct Evidence {
+    package struct Evidence {
         /// IA32_LSTAR, 0 before the kernel has set it.
-        var systemCallEntry: UInt64
+        package var systemCallEntry: UInt64
         /// Handlers of the IDT by vector.
-        var handlers: [UInt8: UInt64]
+        package var handlers: [UInt8: UInt64]
 
         /// The addresses, which all lie in the kernel.
-        var addresses: [UInt64] {
+        package var addresses: [UInt64] {
             let all = [systemCallEntry] + handlers.keys.sorted().compactMap { handlers[$0] }
             return all.filter { $0 >> 63 == 1 || ($0 >= 1 << 31 && $0 < 1 << 32) }
         }
     }
 
     /// What is added to linked addresses, modulo 2⁶⁴.
-    var slide: UInt64
+    package var slide: UInt64
     /// How many entry points agree.
-    var votes: Int
+    package var votes: Int
 
     /// Names of entry points in Linux: the current one and older ones.
     private static let systemCallNames = ["entry_SYSCALL_64", "system_call"]
@@ -29,7 +29,7 @@ struct KernelSlide: Equatable {
     ]
 
     /// The slide that most entry points agree on; nil if no name is known, or if it is not a multiple of 4 KiB.
-    init?(of file: SymbolFile, _ evidence: Evidence) {
+    package init?(of file: SymbolFile, _ evidence: Evidence) {
         var votes: [UInt64: Int] = [:]
         func vote(_ names: [String], _ address: UInt64) {
             guard address != 0, let linked = names.lazy.compactMap({ file.address(of: $0) }).first else { return }
@@ -48,7 +48,7 @@ struct KernelSlide: Equatable {
     ///
     /// Linux links it at 16 MiB above −2 GiB unless CONFIG_PHYSICAL_START says otherwise
     /// (Linux: arch/x86/include/asm/page_64_types.h).
-    init?(ofRunning file: SymbolFile) {
+    package init?(ofRunning file: SymbolFile) {
         guard let text = file.address(of: "_text"), text >= 0xFFFF_FFFF_8000_0000 else { return nil }
         (slide, votes) = (text &- 0xFFFF_FFFF_8100_0000, 1)
     }

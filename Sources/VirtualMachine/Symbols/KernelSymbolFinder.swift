@@ -3,17 +3,17 @@
 /// The tables have no header. What is sure to be there is the token table: 256 texts with an index, in which each digit
 /// stands for itself; all other tables lie around it in the order of the kernel's version (Linux: scripts/kallsyms.c).
 /// Each guess is checked against all that must hold, so that no other data is taken for a table.
-struct KernelSymbolFinder {
-    let memory: GuestMemoryReader
+package struct KernelSymbolFinder {
+    package let memory: GuestMemoryReader
     /// 8 for a 64-bit kernel, 4 for a 32-bit one: the size and the alignment of its pointers.
-    let wordSize: Int
+    package let wordSize: Int
 
     /// How far from an anchor the kernel's image may reach.
     private static let reach: UInt64 = 128 << 20
     private static let chunk = 1 << 20
     private static let longestToken = 1024
 
-    init(_ memory: GuestMemoryReader, wordSize: Int = 8) {
+    package init(_ memory: GuestMemoryReader, wordSize: Int = 8) {
         self.memory = memory
         self.wordSize = wordSize
     }
@@ -21,7 +21,7 @@ struct KernelSymbolFinder {
     /// The symbols of the kernel that some addresses belong to, such as its entry for SYSCALL or a handler in its IDT.
     ///
     /// Throws `SymbolError.memory` if none of them leads to a kernel with symbols.
-    func find(anchors: [UInt64], named name: String = "kallsyms") throws(SymbolError) -> SymbolFile {
+    package func find(anchors: [UInt64], named name: String = "kallsyms") throws(SymbolError) -> SymbolFile {
         var searched: [Range<UInt64>] = []
         for anchor in anchors {
             for range in Self.window(anchor) where !searched.contains(where: { $0.contains(anchor) }) {
@@ -152,10 +152,10 @@ struct KernelSymbolFinder {
 }
 
 /// The texts that the bytes of a compressed name stand for.
-struct KernelTokens {
+package struct KernelTokens {
     /// Where the table of texts begins.
-    var address: UInt64
+    package var address: UInt64
     /// Where the index behind it ends.
-    var end: UInt64
-    var texts: [[UInt8]]
+    package var end: UInt64
+    package var texts: [[UInt8]]
 }

@@ -1,18 +1,18 @@
 /// What was found of a kernel's own symbols: compressed names and their addresses.
-struct KernelSymbolTables {
-    struct Address: Equatable {
-        var value: UInt64
+package struct KernelSymbolTables {
+    package struct Address: Equatable {
+        package var value: UInt64
         /// A number such as an offset into the per-CPU area.
-        var isAbsolute = false
+        package var isAbsolute = false
     }
 
-    var tokens: KernelTokens
+    package var tokens: KernelTokens
     /// For each symbol the number of its tokens, then these; the first character is the letter of `nm`.
-    var names: [UInt8]
-    var addresses: [Address]
+    package var names: [UInt8]
+    package var addresses: [Address]
 
     /// The number of tokens of a name: one byte, or two if bit 7 is set (Linux 6.1: ULEB128).
-    static func length(_ bytes: ArraySlice<UInt8>, _ position: inout Int) -> Int? {
+    package static func length(_ bytes: ArraySlice<UInt8>, _ position: inout Int) -> Int? {
         guard position < bytes.endIndex else { return nil }
         let first = Int(bytes[position])
         position += 1
@@ -23,7 +23,7 @@ struct KernelSymbolTables {
     }
 
     /// Expands the names.
-    func symbols(named name: String) throws(SymbolError) -> SymbolFile {
+    package func symbols(named name: String) throws(SymbolError) -> SymbolFile {
         var builder = SymbolFileBuilder(name: name)
         let bytes = names[...]
         var position = bytes.startIndex

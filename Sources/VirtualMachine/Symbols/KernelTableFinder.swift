@@ -3,16 +3,16 @@
 /// From low to high addresses they are (Linux: scripts/kallsyms.c, `write_src`)
 /// - up to 6.3: addresses or offsets, relative base, number, names, markers, (6.2, 6.3: order by name,) tokens, index;
 /// - from 6.4: number, names, markers, tokens, index, offsets, relative base, order by name.
-struct KernelTableFinder {
-    let memory: GuestMemoryReader
-    let wordSize: Int
-    let tokens: KernelTokens
-    let anchor: UInt64
+package struct KernelTableFinder {
+    package let memory: GuestMemoryReader
+    package let wordSize: Int
+    package let tokens: KernelTokens
+    package let anchor: UInt64
 
     /// A symbol's compressed name takes from 2 to 514 bytes.
     private static let blockSizes: ClosedRange<UInt64> = 512...256 * 514
 
-    func find() -> KernelSymbolTables? {
+    package func find() -> KernelSymbolTables? {
         let before = memory.bytes(before: tokens.address, limit: 4 << 20)
         // 8 bytes up to 4.19.
         for width in wordSize == 8 ? [4, 8] : [4] {

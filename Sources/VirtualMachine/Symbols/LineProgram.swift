@@ -1,9 +1,9 @@
 extension LineTable {
     /// More rows than any program has; a hostile file ends here.
-    static let mostRows = 1 << 24
+    package static let mostRows = 1 << 24
 
     /// Runs the line number programs of `.debug_line` (DWARF versions 2 to 5, section 6.2); nil without that section.
-    init?(elf: ELFFile, sections: [ELFSection]) throws(SymbolError) {
+    package init?(elf: ELFFile, sections: [ELFSection]) throws(SymbolError) {
         func section(_ name: String) throws(SymbolError) -> ArraySlice<UInt8>? {
             guard let section = sections.first(where: { $0.name == name && !$0.isEmptyInFile }) else { return nil }
             return try SymbolFile.inFile { () throws(BootError) in try elf.bytes(of: section, name) }
@@ -19,10 +19,10 @@ extension LineTable {
 }
 
 /// Reads the units of a `.debug_line` section.
-struct LineProgramReader {
-    let file: String
-    let strings: ArraySlice<UInt8>
-    let lineStrings: ArraySlice<UInt8>
+package struct LineProgramReader {
+    package let file: String
+    package let strings: ArraySlice<UInt8>
+    package let lineStrings: ArraySlice<UInt8>
     private(set) var files: [String] = []
     private(set) var rows: [LineTable.Row] = []
     private var fileNumbers: [String: UInt32] = [:]
@@ -30,7 +30,7 @@ struct LineProgramReader {
     /// The work that file names may make, in bytes of all units' names.
     private static let mostFileBytes = 1 << 30
 
-    init(file: String, strings: ArraySlice<UInt8>, lineStrings: ArraySlice<UInt8>) {
+    package init(file: String, strings: ArraySlice<UInt8>, lineStrings: ArraySlice<UInt8>) {
         self.file = file
         self.strings = strings
         self.lineStrings = lineStrings
@@ -50,7 +50,7 @@ struct LineProgramReader {
         var firstFile: UInt64
     }
 
-    mutating func readUnit(_ section: inout ByteReader) throws(SymbolError) {
+    package mutating func readUnit(_ section: inout ByteReader) throws(SymbolError) {
         let (is64Bit, length) = try Self.unitLength(&section)
         var unit = try section.part(length, "a unit")
         let version = try unit.integer(UInt16.self, "version")
@@ -300,7 +300,7 @@ struct LineProgramReader {
 
 extension ByteReader {
     /// An offset of 4 or 8 bytes, as the DWARF format of the unit has it.
-    mutating func offset(_ is64Bit: Bool, _ what: String) throws(SymbolError) -> UInt64 {
+    package mutating func offset(_ is64Bit: Bool, _ what: String) throws(SymbolError) -> UInt64 {
         is64Bit ? try integer(UInt64.self, what) : UInt64(try integer(UInt32.self, what))
     }
 }

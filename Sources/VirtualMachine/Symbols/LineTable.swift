@@ -1,21 +1,21 @@
 /// Which source line the code at an address comes from, as a DWARF line table says.
 public struct LineTable: Sendable, Equatable {
     /// Where the code of a line begins; it ends where the next row begins.
-    struct Row: Equatable {
-        var address: UInt64
+    package struct Row: Equatable {
+        package var address: UInt64
         /// Index of the file name.
-        var file: UInt32
+        package var file: UInt32
         /// From 1; 0 for code that belongs to no line.
-        var line: UInt32
+        package var line: UInt32
         /// Whether no code follows: the end of a sequence.
-        var isEnd: Bool
+        package var isEnd: Bool
     }
 
-    let files: [String]
-    let rows: [Row]
+    package let files: [String]
+    package let rows: [Row]
 
     /// Sorts rows by address; what ends a sequence comes before what begins there.
-    init(files: [String], rows: [Row]) {
+    package init(files: [String], rows: [Row]) {
         self.files = files
         let order = rows.indices.sorted {
             let (a, b) = (rows[$0], rows[$1])
@@ -26,7 +26,7 @@ public struct LineTable: Sendable, Equatable {
     }
 
     /// The line of the code at an address without slide; of several rows at one address the last one counts.
-    func location(of address: UInt64) -> SourceLocation? {
+    package func location(of address: UInt64) -> SourceLocation? {
         let next = partitionPoint(0, rows.count) { rows[$0].address <= address }
         guard next > 0, !rows[next - 1].isEnd, next < rows.count else { return nil }
         let row = rows[next - 1]
@@ -37,7 +37,7 @@ public struct LineTable: Sendable, Equatable {
     /// Where the code of a line begins, ascending, without slide.
     ///
     /// A line that continues over several rows in a row counts once.
-    func addresses(file: String, line: UInt32) -> [UInt64] {
+    package func addresses(file: String, line: UInt32) -> [UInt64] {
         let parts = Self.parts(file)
         guard line > 0, !parts.isEmpty else { return [] }
         let wanted = Set(

@@ -1,10 +1,10 @@
 /// The unwind table that a Linux kernel carries with CONFIG_UNWINDER_ORC, read from its memory when it is asked for.
 ///
 /// Linux: Documentation/arch/x86/orc-unwinder.rst, arch/x86/include/asm/orc_types.h.
-struct ORCTable {
+package struct ORCTable {
     /// How the frame around some instructions looks.
-    struct Entry: Equatable {
-        enum Kind: Equatable {
+    package struct Entry: Equatable {
+        package enum Kind: Equatable {
             /// Nothing is known about these instructions.
             case undefined
             /// Nothing called this code.
@@ -18,15 +18,15 @@ struct ORCTable {
         }
 
         /// What an offset counts from (`ORC_REG_*`).
-        enum Base: UInt8 {
+        package enum Base: UInt8 {
             case undefined, previousSP, dx, di, bp, sp, r10, r13, bpIndirect, spIndirect, ax
         }
 
-        var kind: Kind
-        var stackBase: Base
-        var stackOffset: Int16
-        var frameBase: Base
-        var frameOffset: Int16
+        package var kind: Kind
+        package var stackBase: Base
+        package var stackOffset: Int16
+        package var frameBase: Base
+        package var frameOffset: Int16
     }
 
     /// How the 16 bits behind the two offsets are divided; the kernel's version decides.
@@ -47,7 +47,7 @@ struct ORCTable {
     private let format: Format
 
     /// Finds the table by the names that bound it; nil if the kernel has none or its bounds make no sense.
-    init?(symbols: SymbolTable, memory: GuestMemoryReader) {
+    package init?(symbols: SymbolTable, memory: GuestMemoryReader) {
         guard let addresses = symbols["__start_orc_unwind_ip"],
             let addressesEnd = symbols["__stop_orc_unwind_ip"],
             let entries = symbols["__start_orc_unwind"],
@@ -92,7 +92,7 @@ struct ORCTable {
     }
 
     /// The entry for an instruction; nil if the table does not reach so far or cannot be read.
-    func entry(for address: UInt64) -> Entry? {
+    package func entry(for address: UInt64) -> Entry? {
         var unreadable = false
         let next = partitionPoint(0, count) { index in
             let place = addresses &+ UInt64(index * 4)

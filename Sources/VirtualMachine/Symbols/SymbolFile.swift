@@ -7,17 +7,17 @@ public struct SymbolFile: Sendable {
     /// Lines of source text, if the file has them.
     public var lines: LineTable?
     /// Start addresses without slide: ascending up to `addressedCount`, then the absolute symbols.
-    let addresses: [UInt64]
-    let sizes: [UInt64]
-    let kinds: [Symbol.Kind]
-    let nameStarts: [UInt32]
-    let pool: [UInt8]
+    package let addresses: [UInt64]
+    package let sizes: [UInt64]
+    package let kinds: [Symbol.Kind]
+    package let nameStarts: [UInt32]
+    package let pool: [UInt8]
     /// Symbols below this index have addresses; the rest are absolute.
-    let addressedCount: Int
+    package let addressedCount: Int
     /// Indices in the order of the names' bytes, then of the indices.
-    let byName: [UInt32]
+    package let byName: [UInt32]
     /// What the file covers, ascending and disjoint: no other address is looked up in it.
-    let regions: [ClosedRange<UInt64>]
+    package let regions: [ClosedRange<UInt64>]
 
     /// How many symbols there are.
     public var count: Int { addresses.count }
@@ -28,13 +28,13 @@ public struct SymbolFile: Sendable {
         return first.lowerBound...last.upperBound
     }
 
-    func nameBytes(_ index: Int) -> ArraySlice<UInt8> {
+    package func nameBytes(_ index: Int) -> ArraySlice<UInt8> {
         let end = index + 1 < nameStarts.count ? Int(nameStarts[index + 1]) : pool.count
         return pool[Int(nameStarts[index])..<end]
     }
 
     /// The symbol at an index, moved by a slide.
-    func symbol(_ index: Int, slide: UInt64) -> Symbol {
+    package func symbol(_ index: Int, slide: UInt64) -> Symbol {
         Symbol(
             name: String(decoding: nameBytes(index), as: UTF8.self),
             address: kinds[index] == .absolute ? addresses[index] : addresses[index] &+ slide, size: sizes[index],
@@ -47,7 +47,7 @@ public struct SymbolFile: Sendable {
     ///
     /// That is a symbol whose size covers the address, or else the nearest one before it in the same region; of
     /// several at one address the first.
-    func index(of address: UInt64) -> Int? {
+    package func index(of address: UInt64) -> Int? {
         let region = partitionPoint(0, regions.count) { regions[$0].lowerBound <= address } - 1
         guard region >= 0, regions[region].contains(address) else { return nil }
         let next = partitionPoint(0, addressedCount) { addresses[$0] <= address }
@@ -66,12 +66,12 @@ public struct SymbolFile: Sendable {
     }
 
     /// Whether the symbol says that an address is within it.
-    func covers(_ index: Int, _ address: UInt64) -> Bool {
+    package func covers(_ index: Int, _ address: UInt64) -> Bool {
         sizes[index] > 0 && address &- addresses[index] < sizes[index]
     }
 
     /// The indices of the symbols with a name, in the order of their addresses.
-    func indices(named name: some Collection<UInt8>) -> [Int] {
+    package func indices(named name: some Collection<UInt8>) -> [Int] {
         let first = partitionPoint(0, byName.count) {
             nameBytes(Int(byName[$0])).lexicographicallyPrecedes(name)
         }
@@ -102,7 +102,7 @@ public struct SymbolFile: Sendable {
 }
 
 /// The first index of a range at which a condition, true before it, is false.
-func partitionPoint(_ start: Int, _ end: Int, _ isBefore: (Int) -> Bool) -> Int {
+package func partitionPoint(_ start: Int, _ end: Int, _ isBefore: (Int) -> Bool) -> Int {
     var (low, high) = (start, max(start, end))
     while low < high {
         let middle = low + (high - low) / 2

@@ -2,14 +2,14 @@
 ///
 /// What comes from files and guests is bounded: names are cut at 4,096 bytes, and more than 4 Mi symbols or 256 MiB of
 /// names are an error.
-struct SymbolFileBuilder {
-    static let longestName = 4096
-    static let mostSymbols = 1 << 22
-    static let mostNameBytes = 1 << 28
+package struct SymbolFileBuilder {
+    package static let longestName = 4096
+    package static let mostSymbols = 1 << 22
+    package static let mostNameBytes = 1 << 28
     /// Without sections, what lies between two symbols belongs to the first if they are so near.
-    static let gap: UInt64 = 1 << 20
+    package static let gap: UInt64 = 1 << 20
     /// How far a symbol without a size reaches at least when no other is near.
-    static let reach: UInt64 = 1 << 12
+    package static let reach: UInt64 = 1 << 12
 
     private struct Entry {
         var address: UInt64
@@ -20,17 +20,17 @@ struct SymbolFileBuilder {
         var rank: UInt8
     }
 
-    let name: String
+    package let name: String
     private var entries: [Entry] = []
     private var pool: [UInt8] = []
     private var sections: [ClosedRange<UInt64>] = []
 
-    init(name: String) { self.name = name }
+    package init(name: String) { self.name = name }
 
-    var count: Int { entries.count }
+    package var count: Int { entries.count }
 
     /// Adds a symbol; of several at one address those of the lowest rank, then those added first, are preferred.
-    mutating func add(
+    package mutating func add(
         _ symbol: some Sequence<UInt8>, at address: UInt64, size: UInt64 = 0, kind: Symbol.Kind, rank: UInt8 = 0
     ) throws(SymbolError) {
         let start = pool.count
@@ -47,7 +47,7 @@ struct SymbolFileBuilder {
     }
 
     /// Says that symbols reach through a range of addresses; empty and wrapping ranges are left out.
-    mutating func addSection(at address: UInt64, size: UInt64) {
+    package mutating func addSection(at address: UInt64, size: UInt64) {
         let (end, overflow) = address.addingReportingOverflow(size &- 1)
         if size > 0 && !overflow { sections.append(address...end) }
     }
@@ -55,7 +55,7 @@ struct SymbolFileBuilder {
     /// Sorts what was added.
     ///
     /// Without sections, a symbol reaches up to the next one if that is within 1 MiB, else to its end or 4 KiB.
-    func finish(lines: LineTable? = nil) -> SymbolFile {
+    package func finish(lines: LineTable? = nil) -> SymbolFile {
         var entries = entries
         if let image = kernelImage {
             // What lies below a kernel's image are offsets into the per-CPU area (Linux: scripts/kallsyms.c).

@@ -20,7 +20,7 @@ extension SymbolFile {
     ///
     /// A size between address and letter (`nm -S`) is taken; lines of undefined symbols and empty lines are left out.
     /// Throws at the first line that is anything else, with its number.
-    init(map text: [UInt8], named name: String) throws(SymbolError) {
+    package init(map text: [UInt8], named name: String) throws(SymbolError) {
         var builder = SymbolFileBuilder(name: name)
         var number = 0
         var hasAddress = false
@@ -58,7 +58,7 @@ extension SymbolFile {
     }
 
     /// What a letter of `nm` stands for; nil for undefined symbols and debugging records.
-    static func kind(_ letter: UInt8) -> Symbol.Kind? {
+    package static func kind(_ letter: UInt8) -> Symbol.Kind? {
         switch letter | 0x20 {
         case UInt8(ascii: "t"), UInt8(ascii: "w"), UInt8(ascii: "i"): .code
         case UInt8(ascii: "a"): .absolute

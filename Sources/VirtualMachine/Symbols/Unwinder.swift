@@ -1,5 +1,5 @@
 /// Walks from a frame to its caller.
-struct Unwinder {
+package struct Unwinder {
     private let memory: GuestMemoryReader
     private let symbols: SymbolTable
     private let orc: ORCTable?
@@ -24,7 +24,7 @@ struct Unwinder {
     /// SDM vol. 2 table 3-1.
     private enum Number { static let ax = 0, dx = 2, sp = 4, bp = 5, di = 7, r10 = 10, r13 = 13 }
 
-    init(_ registers: BacktraceRegisters, memory: GuestMemoryReader, symbols: SymbolTable) {
+    package init(_ registers: BacktraceRegisters, memory: GuestMemoryReader, symbols: SymbolTable) {
         self.memory = memory
         self.symbols = symbols
         // The format is that of 64-bit kernels.
@@ -43,7 +43,7 @@ struct Unwinder {
     private var space: SymbolTable.Space { ring == 3 ? .user : .kernel }
 
     /// The frame that the walk has reached.
-    var frame: BacktraceFrame {
+    package var frame: BacktraceFrame {
         let address = codeBase &+ ip
         // A call can be the last instruction of its function, so its own address decides.
         let inside = isExact ? address : address &- 1
@@ -55,7 +55,7 @@ struct Unwinder {
     }
 
     /// Goes to the caller; false at the end.
-    mutating func step() -> Bool {
+    package mutating func step() -> Bool {
         let before = (ip, sp, ring)
         guard advance() else { return false }
         return (ip, sp, ring) != before
