@@ -87,33 +87,46 @@ extension Instruction {
     }
 
     private func lowerBinary(_ forms: Forms, _ context: LoweringContext) -> MicroOperation? {
+        switch operands.0.kind {
+        case .register: lowerToRegister(forms, context)
+        case .memory: lowerToMemory(forms, context)
+        case .none, .immediate, .immediate2, .relative, .farPointer, .memoryDestination: nil
+        }
+    }
+
+    private func lowerToRegister(_ forms: Forms, _ context: LoweringContext) -> MicroOperation? {
         let (first, second) = (operands.0, operands.1)
-        switch (first.kind, second.kind) {
-        case (.register, .register):
+        switch second.kind {
+        case .register:
             var op = make(forms.registerRegister, context)
             op.destination = StateOffset.general(first.register)
             op.source = StateOffset.general(second.register)
             return op
-        case (.register, .immediate):
+        case .immediate:
             guard let code = forms.registerImmediate else { return nil }
             var op = make(code, context)
             op.destination = StateOffset.general(first.register)
             op.immediate = immediate
             return op
-        case (.register, .memory):
+        case .memory:
             guard let code = forms.registerMemory, var op = withAddress(code, context) else { return nil }
             op.destination = StateOffset.general(first.register)
             return op
-        case (.memory, .register):
+        case .none, .immediate2, .relative, .farPointer, .memoryDestination: return nil
+        }
+    }
+
+    private func lowerToMemory(_ forms: Forms, _ context: LoweringContext) -> MicroOperation? {
+        switch operands.1.kind {
+        case .register:
             guard let code = forms.memoryRegister, var op = withAddress(code, context) else { return nil }
-            op.source = StateOffset.general(second.register)
+            op.source = StateOffset.general(operands.1.register)
             return op
-        case (.memory, .immediate):
+        case .immediate:
             guard let code = forms.memoryImmediate, var op = withAddress(code, context) else { return nil }
             op.immediate = immediate
             return op
-        default:
-            return nil
+        case .none, .memory, .immediate2, .relative, .farPointer, .memoryDestination: return nil
         }
     }
 

@@ -25,6 +25,8 @@ extension Processor {
             control.pointee.link = nil
             s.pointee.limit = s.pointee.deadline
             if control.pointee.hasFault {
+                // What an instruction raised comes before the deadline; not so what its delivery raised.
+                if s.pointee.time >= control.pointee.machineDeadline { return .deadline }
                 control.pointee.hasFault = false
                 deliver(control.pointee.pendingFault)
                 continue

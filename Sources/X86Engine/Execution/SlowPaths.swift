@@ -179,13 +179,11 @@ extension Processor {
 extension MicroOperation.Code {
     /// Whether a load or store of the operation is to the stack without saying so.
     func usesStack(storing: Bool) -> Bool {
-        switch self {
-        case .pushR32, .pushI32, .popR32, .pushR64, .pushI64, .popR64, .leave64, .callRel32, .ret32, .callRel64,
-            .ret64, .callR64:
-            true
-        case .pushM64, .callM64: storing
-        default:
-            false
-        }
+        Self.stackOperations.contains(self) || storing && (self == .pushM64 || self == .callM64)
     }
+
+    private static let stackOperations: [MicroOperation.Code] = [
+        .pushR32, .pushI32, .popR32, .pushR64, .pushI64, .popR64, .leave64, .callRel32, .ret32, .callRel64, .ret64,
+        .callR64,
+    ]
 }

@@ -13,14 +13,11 @@ extension Processor {
         let leavesGuest = isGuest && instruction.operation == .vmcall
         if definition.protectedOnly && !isProtectedMode && !leavesGuest { return .invalidOpcode }
         if definition.feature == .base || model.supports(definition.feature) { return nil }
-        switch instruction.operation {
-        case .lzcnt: instruction.operation = .bsr
-        case .tzcnt: instruction.operation = .bsf
-        case .vmcall, .vmmcall:
-            // These reach a watcher before they fault.
-            return nil
-        default: return .invalidOpcode
-        }
+        let operation = instruction.operation
+        // These reach a watcher before they fault.
+        if operation == .vmcall || operation == .vmmcall { return nil }
+        guard operation == .lzcnt || operation == .tzcnt else { return .invalidOpcode }
+        instruction.operation = operation == .lzcnt ? .bsr : .bsf
         return nil
     }
 }

@@ -100,16 +100,16 @@ extension Processor {
         return status == 0 ? nil : .debug(status, trap: true)
     }
 
+    private static let operationsThatClearTrapFlag: [Operation] = [.int, .int3, .int1, .into, .syscall]
+
     /// Whether a single-step trap follows an instruction that began with RFLAGS.TF set.
     ///
     /// Software interrupts, and SYSCALL where IA32_FMASK says so, clear TF and are not stepped into (SDM volume 3 18.3.1.4).
     func isSingleStepped(_ instruction: borrowing Instruction) -> Bool {
-        switch instruction.operation {
-        case .int, .int3, .int1, .into, .syscall: state.pointee.TF
+        let operation = instruction.operation
         // The step belongs to the guest that was entered, if to anyone.
-        case .vmlaunch, .vmresume: state.pointee.TF && !isGuest
-        default: true
-        }
+        if operation == .vmlaunch || operation == .vmresume { return state.pointee.TF && !isGuest }
+        return state.pointee.TF || !Self.operationsThatClearTrapFlag.contains(operation)
     }
 
     /// Whether fast accesses to a linear page must be withheld because a data breakpoint or watched memory lies in it.

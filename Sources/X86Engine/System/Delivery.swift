@@ -153,8 +153,8 @@ extension Processor {
         if state.pointee.activity == .halted || isGuest { state.pointee.activity = .active }
         // A handler entry is control flow that the instruction after a shadow cannot be protected from.
         state.pointee.interruptShadow = 0
-        // Ends: each round either delivers, or raises the severity of what is to be delivered (benign, contributory,
-        // page fault, double fault, shutdown).
+        // Ends: each round either delivers, or raises the severity of what is to be delivered (contributory, page fault,
+        // double fault, shutdown).
         while true {
             state.pointee.work &+= 1
             let isInjected = length != nil && chain.isEmpty
@@ -182,6 +182,13 @@ extension Processor {
                 if isGuest, interceptsException(second) {
                     _ = leaveGuest(.exception(second, .exception))
                     return finishExit()
+                }
+                if second.severity == .benign {
+                    // Handled in its turn, as an event of its own that counts one: #AC for a stack in ring 3 that is
+                    // not aligned meets its own delivery for ever, and the run must come to its limits all the same.
+                    control.pointee.pendingFault = second
+                    control.pointee.hasFault = true
+                    return
                 }
                 // A page fault sets CR2 even if it becomes a double fault.
                 if second.vector == 14 { state.pointee.cr2 = second.address }

@@ -64,6 +64,7 @@ extension Processor {
     }
 
     private func resetCommonState() {
+        control.pointee.hasFault = false
         let s = state
         for number in 0..<16 { registers[number] = 0 }
         s.pointee.rdx = UInt64(model.cpuid(1, 0, CPUIDContext()).eax)
