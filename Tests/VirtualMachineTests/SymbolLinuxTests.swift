@@ -1,7 +1,6 @@
 import Foundation
 import Testing
-
-@testable import VirtualMachine
+import VirtualMachine
 
 /// Symbols and backtraces of an unmodified Debian kernel, which has no symbol table, compared with what it says itself.
 @Suite(.serialized) struct SymbolLinuxTests {
