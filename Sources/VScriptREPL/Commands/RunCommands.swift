@@ -13,7 +13,8 @@ enum RunCommands {
                     "`\(target.name)` has run already", notes: ["`c` goes on, `reset` begins anew"])
             }
             repl.record.translate("\(target.name).run()")
-            repl.report(target, repl.run(target, passesCurrent: false))
+            let result = repl.run(target, passesCurrent: false)
+            repl.report(target, result, transitions: result.shownAfterRun)
         },
         Command(
             "step s si stepi", ["[count]"], "Executes instructions, through system calls, faults, exits and entries.",
