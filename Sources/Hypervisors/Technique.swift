@@ -16,8 +16,16 @@ package enum Technique: String, CaseIterable, Sendable {
     /// Whether this version can run guests so; others are refused by name.
     package var isImplemented: Bool {
         switch self {
-        case .bare: true
-        case .trapAndEmulate, .translate, .paravirtual, .vmx, .svm: false
+        case .bare, .trapAndEmulate, .translate: true
+        case .paravirtual, .vmx, .svm: false
+        }
+    }
+
+    /// Whether the guest runs deprivileged below a monitor that the processor does not help.
+    package var isSoftware: Bool {
+        switch self {
+        case .trapAndEmulate, .translate: true
+        case .bare, .paravirtual, .vmx, .svm: false
         }
     }
 }

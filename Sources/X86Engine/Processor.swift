@@ -101,4 +101,6 @@ struct ControlState {
     var unblockedNMIsAt = UInt64.max
     /// Receives exits in place of guest software.
     var monitor: (any VirtualMachineMonitor)?
+    /// See `Processor.ringZeroIsMonitors`.
+    var ringZeroIsMonitors = false
 }

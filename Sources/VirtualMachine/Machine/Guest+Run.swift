@@ -52,8 +52,8 @@ extension Guest {
             let slice = time.addingReportingOverflow(10_000_000).partialValue
             platform.runEnd = min(endTime ?? .max, byCount, slice, console.nextInput)
             platform.synchronize()
-            switch processor.run() {
-            case .deadline, .stopped:
+            switch monitor?.run() ?? processor.run() {
+            case .deadline, .stopped, .ringZero:
                 break
             case .halted:
                 if !idle(until: endTime ?? .max) { return stop(.halted, "") }

@@ -1,3 +1,4 @@
+import Hypervisors
 import PCDevices
 import X86Engine
 
@@ -11,7 +12,10 @@ public final class Guest {
     public let console: GuestConsole
     /// The privilege transitions so far.
     public let transitions: TransitionLog
+    /// What the guest believes its processor to be; without a monitor below it also the one that executes.
     package let processor: Processor
+    /// The monitor of a deprivileged guest.
+    package let monitor: SoftwareMonitor?
     package let memory: PhysicalMemory
     package let platform: GuestPlatform
     let handlers = HandlerTable()
@@ -44,7 +48,7 @@ public final class Guest {
         self.configuration = configuration
         guard configuration.technique.isImplemented else {
             throw .configuration(
-                "the technique .\(configuration.technique.rawValue) does not exist in this version, only .bare")
+                "the technique .\(configuration.technique.rawValue) does not exist in this version")
         }
         do throws(ProcessorModelError) { try configuration.model.check() } catch {
             throw .configuration("the processor model is not possible: \(error.text)")
@@ -55,9 +59,12 @@ public final class Guest {
         } catch {
             throw .boot(error.description)
         }
-        guard let memory = PhysicalMemory(size: configuration.memory) else {
-            throw .configuration("the host has no \(configuration.memory) bytes of memory to give")
+        let isMonitored = configuration.technique.isSoftware
+        let machineSize = configuration.memory &+ (isMonitored ? SoftwareMonitor.memorySize : 0)
+        guard let machineMemory = PhysicalMemory(size: machineSize) else {
+            throw .configuration("the host has no \(machineSize) bytes of memory to give")
         }
+        let memory = isMonitored ? PhysicalMemory(window: configuration.memory, of: machineMemory) : machineMemory
         var platformConfiguration = PersonalComputer.Configuration()
         platformConfiguration.memorySize = configuration.memory
         do { platform = try GuestPlatform(platformConfiguration) } catch {
@@ -70,6 +77,11 @@ public final class Guest {
         processor = Processor(
             model: configuration.model, memory: memory, environment: platform,
             tlbEntries: configuration.tlbEntries, blockCacheEnabled: configuration.usesBlockCache)
+        monitor =
+            isMonitored
+            ? SoftwareMonitor(
+                technique: configuration.technique, guest: processor, machineMemory: machineMemory,
+                tlbEntries: configuration.tlbEntries, usesBlocks: configuration.usesBlockCache) : nil
         deviceMemory = DeviceMemory(memory)
         console = GuestConsole()
         transitions = TransitionLog()

@@ -10,20 +10,23 @@ extension Processor {
         let start = Int(position.linear & 0xFFF)
         let header = MemoryLayout<Block>.stride
         let limit = min(maximum, Self.longestBlock)
+        let capacity = memory.hiddenInstructions == nil ? limit : Self.longestBlock
         let size = (header + 31) & ~31
-        var memoryBlock = blocks.allocate(size + (limit + 2) * MemoryLayout<MicroOperation>.stride)
+        var memoryBlock = blocks.allocate(size + (capacity + 2) * MemoryLayout<MicroOperation>.stride)
         if memoryBlock == nil {
             blocks.removeAll()
-            memoryBlock = blocks.allocate(size + (limit + 2) * MemoryLayout<MicroOperation>.stride)
+            memoryBlock = blocks.allocate(size + (capacity + 2) * MemoryLayout<MicroOperation>.stride)
         }
         // The arena always holds one block once it is empty.
         guard let raw = memoryBlock else { throw .invalidOpcode }
         let block = raw.bindMemory(to: Block.self, capacity: 1)
-        let operations = (raw + size).bindMemory(to: MicroOperation.self, capacity: limit + 2)
+        let operations = (raw + size).bindMemory(to: MicroOperation.self, capacity: capacity + 2)
 
         var offset = start
         var rip = state.pointee.rip
+        // `count` operations, which retire `retired` instructions of the guest.
         var count = 0
+        var retired = 0
         var ended = false
         var secondHost: UInt64 = 0
         var second = -1
@@ -31,10 +34,10 @@ extension Processor {
         let watchesAddresses = watched.watchesAddresses
         let watchesPatterns = !watched.patterns.isEmpty
         var isWatched = watchesAddresses && watched.contains(rip)
-        while count < limit && !ended {
+        while count < Self.longestBlock && retired < limit && !ended {
             if count > 0 && watchesAddresses && watched.contains(rip) {
                 ended = true
-                operations[count] = .fallThrough(to: rip, position: count)
+                operations[count] = .fallThrough(to: rip, position: retired)
                 continue
             }
             let bytes = UnsafeRawBufferPointer(start: page + offset, count: min(15, 4096 - offset))
@@ -46,7 +49,7 @@ extension Processor {
                 if count > 0 {
                     // The next block begins here and raises what is to be raised.
                     ended = true
-                    operations[count] = .fallThrough(to: rip, position: count)
+                    operations[count] = .fallThrough(to: rip, position: retired)
                     continue
                 }
                 instruction = try fetchInstruction()
@@ -60,7 +63,7 @@ extension Processor {
             if watchesPatterns && watched.contains(instruction) {
                 if count > 0 {
                     ended = true
-                    operations[count] = .fallThrough(to: rip, position: count)
+                    operations[count] = .fallThrough(to: rip, position: retired)
                     continue
                 }
                 isWatched = true
@@ -68,13 +71,15 @@ extension Processor {
             if let failure = unavailable(&instruction) {
                 if count == 0 { throw failure }
                 ended = true
-                operations[count] = .fallThrough(to: rip, position: count)
+                operations[count] = .fallThrough(to: rip, position: retired)
                 continue
             }
             let next =
                 state.pointee.mode.code == 64
                 ? rip &+ UInt64(instruction.length) : (rip &+ UInt64(instruction.length)) & 0xFFFF_FFFF
-            let context = LoweringContext(mode: state.pointee.mode, position: UInt8(count), nextRIP: next)
+            let isHidden = memory.isHidden(page: position.page, offset: offset)
+            let context = LoweringContext(
+                mode: state.pointee.mode, position: UInt8(retired), nextRIP: next, isHidden: isHidden)
             // What can leave a guest must be looked at when it executes.
             let isIntercepted = isGuest && instruction.exitRule != .never
             if !isIntercepted, let operation = instruction.lowered(context) {
@@ -89,20 +94,24 @@ extension Processor {
                 stored.bindMemory(to: Instruction.self, capacity: 1).initialize(to: instruction)
                 ended = instruction.endsBlock
                 operations[count] = MicroOperation(
-                    ended ? .slowEnd : .slow, length: instruction.length, position: UInt8(count), nextRIP: next)
+                    ended ? .slowEnd : .slow, length: instruction.length, position: UInt8(retired), nextRIP: next)
                 operations[count].immediate = UInt64(UInt(bitPattern: stored))
+                operations[count].destination = isHidden ? 1 : 0
             }
             count += 1
+            if !isHidden { retired += 1 }
             offset += Int(instruction.length)
             rip = next
-            if !ended && (offset >= 4096 || count == limit) {
+            if !ended && (offset >= 4096 || count == Self.longestBlock || retired == limit) {
                 ended = true
                 // A block cut short for a deadline leaves to the dispatcher, others go on by link.
                 operations[count] = MicroOperation(
-                    keep ? .fallThrough : .leave, length: 0, position: UInt8(count), nextRIP: rip)
+                    keep ? .fallThrough : .leave, length: 0, position: UInt8(retired), nextRIP: rip)
                 operations[count].immediate = rip
             }
         }
+        // What follows a hidden branch finishes an instruction, which must still be in time.
+        let pending = operations[count - 1].code.isHiddenBranch || operations[count - 1].isHiddenSlowEnd ? 1 : 0
         // Links lie behind the last operation, which is at most `operations[count]`.
         let last = operations[count - 1].code.endsBlock ? count - 1 : count
         Block.links(after: operations + last).initialize(
@@ -112,7 +121,7 @@ extension Processor {
             to: Block(
                 rip: state.pointee.rip, linear: position.linear, host: position.host, secondHost: secondHost,
                 operations: operations, nextOnPage: nil, mode: state.pointee.mode, primary: nil,
-                isWatched: isWatched, count: UInt32(count),
+                isWatched: isWatched, count: UInt32(max(retired + pending, 1)),
                 page: Int32(truncatingIfNeeded: position.page), byteCount: UInt32(byteCount)))
         if !keep {
             // Listed, so that writes to its own code end it, but never to be found again.
@@ -158,7 +167,14 @@ struct CodePosition {
     var page: Int
 }
 
+extension MicroOperation.Code {
+    /// Whether the branch is in the middle of a monitor's sequence.
+    fileprivate var isHiddenBranch: Bool { self == .hiddenJmpM64 || self == .hiddenJrcxz }
+}
+
 extension MicroOperation {
+    fileprivate var isHiddenSlowEnd: Bool { code == .slowEnd && destination == 1 }
+
     /// Ends a block before the instruction at `rip`.
     fileprivate static func fallThrough(to rip: UInt64, position: Int) -> MicroOperation {
         var operation = MicroOperation(.fallThrough, length: 0, position: UInt8(position), nextRIP: rip)

@@ -33,8 +33,8 @@ final class BlockCache {
                 page: -1, byteCount: 0))
         jumpCache = .allocate(capacity: Self.jumpSlots)
         jumpCache.initialize(repeating: nothing, count: Self.jumpSlots)
-        heads = .allocate(capacity: memory.pageCount)
-        heads.initialize(repeating: nil, count: memory.pageCount)
+        heads = .allocate(capacity: memory.reservedPageCount)
+        heads.initialize(repeating: nil, count: memory.reservedPageCount)
         arena = .allocate(byteCount: Self.arenaSize, alignment: 64)
     }
 

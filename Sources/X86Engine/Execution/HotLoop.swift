@@ -790,6 +790,15 @@ extension Processor {
                 time &+= UInt64(op.pointee.position) &+ 1
                 op = c.enter(target, time)
                 if op == c.exit { return }
+            case .hiddenJmpM64:
+                guard let target = c.targetInMemory(op, time) else { return }
+                time &+= UInt64(op.pointee.position)
+                op = c.enter(target, time)
+                if op == c.exit { return }
+            case .hiddenJrcxz:
+                time &+= UInt64(op.pointee.position)
+                op = c.branch(op, s.pointee.rcx == 0, time)
+                if op == c.exit { return }
             case .callR64:
                 guard let target = c.checkedTarget(c.get(UInt64.self, op.pointee.source), op, time),
                     c.push(op.pointee.nextRIP, op, time)

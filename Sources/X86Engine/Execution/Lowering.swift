@@ -35,6 +35,8 @@ struct LoweringContext {
     var mode: ExecutionMode
     var position: UInt8
     var nextRIP: UInt64
+    /// The instruction is part of a monitor's code and retires none of the guest's.
+    var isHidden = false
 }
 
 extension Instruction {
@@ -44,7 +46,24 @@ extension Instruction {
             prefixes.isDisjoint(with: [.vex, .repeatEqual, .repeatNotEqual]) || operation == .ret
         else { return nil }
         if operandCount > 0, let forms = binaryForms { return lowerBinary(forms, context) }
+        if context.isHidden && endsBlock { return lowerHiddenBranch(context) }
         return lowerOther(context)
+    }
+
+    /// A branch that retires no instruction of the guest; nil leaves it to `slowEnd`.
+    private func lowerHiddenBranch(_ context: LoweringContext) -> MicroOperation? {
+        let wide = context.mode.code == 64
+        let target = (context.nextRIP &+ immediate) & (wide ? .max : 0xFFFF_FFFF)
+        switch (operation, operands.0.kind) {
+        case (.jmp, .relative):
+            guard Processor.isCanonical(target) else { return nil }
+            return branch(.fallThrough, target, context)
+        case (.jmp, .memory): return wide ? withAddress(.hiddenJmpM64, context) : nil
+        case (.jcxz, .relative):
+            guard wide, addressSize == 64, Processor.isCanonical(target) else { return nil }
+            return branch(.hiddenJrcxz, target, context)
+        default: return nil
+        }
     }
 
     private func make(_ code: MicroOperation.Code, _ context: LoweringContext) -> MicroOperation {

@@ -40,6 +40,8 @@ struct MicroOperation {
         case fallThrough
         case jmp, jo, jno, jb, jae, je, jne, jbe, ja, js, jns, jp, jnp, jl, jge, jle, jg, callRel32, ret32
         case callRel64, ret64, jmpR64, jmpM64, callR64, callM64
+        /// Branches of a monitor's code that retire no instruction of the guest.
+        case hiddenJmpM64, hiddenJrcxz
     }
 
     var code: Code

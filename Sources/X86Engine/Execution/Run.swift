@@ -12,6 +12,8 @@ package enum RunResult: Equatable, Sendable {
     case stopped
     /// INIT or SIPI is for the machine to handle.
     case signal
+    /// Ring 0 was entered, which belongs to a monitor (`Processor.ringZeroIsMonitors`).
+    case ringZero
 }
 
 extension Processor {
@@ -31,6 +33,7 @@ extension Processor {
                 deliver(control.pointee.pendingFault)
                 continue
             }
+            if s.pointee.cpl == 0 && control.pointee.ringZeroIsMonitors { return .ringZero }
             if control.pointee.blocksAreStale {
                 control.pointee.blocksAreStale = false
                 link = nil
@@ -48,12 +51,12 @@ extension Processor {
             }
             if control.pointee.watchedInstructions.watchesAddresses, reportWatchedAddress() { continue }
             guard blocks.enabled, s.pointee.mode.isFlat, !mustSingleStep else {
-                interpretOne()
+                interpretWatched()
                 continue
             }
             do throws(Fault) {
                 guard let position = try codePosition() else {
-                    interpretOne()
+                    interpretWatched()
                     continue
                 }
                 let block = try findBlock(position)
@@ -92,7 +95,7 @@ extension Processor {
     /// Does what is due between two instructions, in the manuals' order.
     ///
     /// SDM vol. 3 table 6-2.
-    private func serviceBoundary() -> RunResult? {
+    func serviceBoundary() -> RunResult? {
         let s = state
         if s.pointee.signals & Signal.stop != 0 {
             s.pointee.signals &= ~Signal.stop
@@ -124,18 +127,18 @@ extension Processor {
             return nil
         }
         if s.pointee.activity != .active { return .halted }
-        interpretOne()
+        interpretWatched()
         return nil
     }
 
     /// Reports the next instruction if it is watched, else executes it outside the block cache.
-    private func interpretOne() {
+    func interpretWatched() {
         if control.pointee.watchedInstructions.watchesAddresses, reportWatchedAddress() { return }
         if !reportWatchedOperation() { executeOne() }
     }
 
     /// Fetches and executes one instruction.
-    private func executeOne() {
+    func executeOne() {
         let s = state
         let shadow = s.pointee.interruptShadow
         let singleStep = s.pointee.TF
@@ -149,13 +152,14 @@ extension Processor {
             if let failure = unavailable(&instruction) { throw failure }
             s.pointee.nextRIP = nextAddress(after: instruction.length)
             if isGuest { try interceptInstruction(instruction) }
+            let isHidden = memory.hiddenInstructions == nil ? false : try isHiddenInstruction()
             try execute(instruction)
             // RF lasts for one instruction, unless that instruction loaded it (IRET, task switch).
             if !control.pointee.loadedResumeFlag && s.pointee.nextRIP != s.pointee.rip {
                 s.pointee.systemFlags &= ~RFLAGS.RF
             }
             s.pointee.rip = s.pointee.nextRIP
-            s.pointee.time &+= 1
+            if !isHidden { s.pointee.time &+= 1 }
             if singleStep && isSingleStepped(instruction) { s.pointee.pendingDebug |= DR6.BS }
         } catch {
             // Delivery ends the shadow; an exit from a guest saves it.
@@ -215,7 +219,7 @@ extension Processor {
     }
 
     /// Gives the operation that was replaced by `leave` its code back.
-    private func restorePatch() {
+    func restorePatch() {
         control.pointee.current = nil
         guard let patched = control.pointee.patched else { return }
         patched.pointee.code = control.pointee.patchedCode

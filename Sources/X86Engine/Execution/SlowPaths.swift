@@ -102,7 +102,8 @@ extension Processor {
         guard executeSlow(op, time) else { return blocks.exit }
         let s = state
         s.pointee.rip = s.pointee.nextRIP
-        s.pointee.time &+= 1
+        // `destination` marks instructions of a monitor's code that are none of the guest's.
+        if op.pointee.destination == 0 { s.pointee.time &+= 1 }
         guard s.pointee.mode == mode, !needsService, !mustSingleStep, !control.pointee.blocksAreStale,
             let block = knownBlock(s.pointee.rip),
             s.pointee.time &+ UInt64(block.pointee.count) <= s.pointee.limit

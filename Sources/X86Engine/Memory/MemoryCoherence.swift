@@ -34,8 +34,9 @@ extension PhysicalMemory {
     /// Drops the blocks that cover any of the bytes written.
     func invalidateCode(page: Int, offset: Int, count: Int) {
         guard codeCoverage[page] & Self.coverage(offset: offset, count: count) != 0 else { return }
-        for entry in processors { entry.processor.codeChanged(page: page, offset: offset, count: count) }
-        if processors.allSatisfy({ !$0.processor.blocks.hasBlocks(onPage: page) }) {
+        let every = everyProcessor
+        for entry in every { entry.processor.codeChanged(page: page, offset: offset, count: count) }
+        if every.allSatisfy({ !$0.processor.blocks.hasBlocks(onPage: page) }) {
             codeCoverage[page] = 0
             pageFlags[page].remove(.code)
         }
@@ -43,8 +44,9 @@ extension PhysicalMemory {
 
     /// Drops the translations of every processor.
     func dropAllTranslations() {
-        for entry in processors { entry.processor.tlb.flush() }
+        for entry in everyProcessor { entry.processor.tlb.flush() }
         forgetPagingStructures()
+        counterpart?.forgetPagingStructures()
     }
 
     /// Drops the second-level translations of every processor, and with them all others.
@@ -71,8 +73,22 @@ extension PhysicalMemory {
 
     /// Makes every later write mark its page dirty again.
     package func dropFastWrites() {
-        for entry in processors { entry.processor.tlb.dropWrites(toHostPage: nil) }
+        for entry in everyProcessor { entry.processor.tlb.dropWrites(toHostPage: nil) }
     }
+
+    /// Reports writes to a page to the tracer from now on, or no longer.
+    package func setTraced(_ isTraced: Bool, page: Int) {
+        guard page >= 0, page < pageCount, pageFlags[page].contains(.traced) != isTraced else { return }
+        if isTraced {
+            pageFlags[page].insert(.traced)
+            dropFastWrites(page)
+        } else {
+            pageFlags[page].remove(.traced)
+        }
+    }
+
+    /// Whether writes to a page are reported.
+    package func isTraced(page: Int) -> Bool { pageFlags[page].contains(.traced) }
 
     private func forgetPagingStructures() {
         for page in pagingStructurePages { pageFlags[page].remove(.pagingStructure) }
@@ -81,7 +97,7 @@ extension PhysicalMemory {
 
     private func dropFastWrites(_ page: Int) {
         let host = UInt64(UInt(bitPattern: pointer(toPage: page)))
-        for entry in processors { entry.processor.tlb.dropWrites(toHostPage: host) }
+        for entry in everyProcessor { entry.processor.tlb.dropWrites(toHostPage: host) }
     }
 
     /// The lines of 64 bytes that a range inside a page touches.
@@ -90,6 +106,12 @@ extension PhysicalMemory {
         let last = UInt64(min(offset + count - 1, 4095) >> 6)
         return (last == 63 ? .max : (1 << (last + 1)) &- 1) & ~((1 << first) &- 1)
     }
+}
+
+/// Someone who derives something from guest memory: shadow page tables, translated code.
+package protocol MemoryTracer: AnyObject {
+    /// Bytes of a traced page have changed; `byWalk` if only accessed and dirty flags have.
+    func memoryChanged(page: Int, offset: Int, count: Int, byWalk: Bool)
 }
 
 /// A processor that memory knows without keeping it alive; it detaches itself before it goes.

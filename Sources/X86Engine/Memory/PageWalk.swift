@@ -273,6 +273,9 @@ extension Processor {
         if memory.pageFlags[page].contains(.code) {
             memory.invalidateCode(page: page, offset: Int(physical & 0xFFF), count: width)
         }
+        if memory.pageFlags[page].contains(.traced) {
+            memory.tracer?.memoryChanged(page: page, offset: Int(physical & 0xFFF), count: width, byWalk: true)
+        }
     }
 
     /// Drops all translations of this processor.

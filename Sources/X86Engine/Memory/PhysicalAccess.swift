@@ -85,6 +85,9 @@ extension PhysicalMemory {
         }
         pageFlags[page].insert(.dirty)
         if flags.contains(.code) { invalidateCode(page: page, offset: offset, count: bytes.count) }
+        if flags.contains(.traced) {
+            tracer?.memoryChanged(page: page, offset: offset, count: bytes.count, byWalk: false)
+        }
     }
 
     /// Whether writing `bytes` changes a dword that belongs to a present entry (translations of absent ones are never

@@ -15,10 +15,12 @@ struct PageFlags: OptionSet {
     static let dirty: PageFlags = [.unhashed, .unsaved]
     /// A watchpoint lies in it.
     static let watched = PageFlags(rawValue: 1 << 3)
+    /// A monitor derives something from its content: writes are reported to it.
+    static let traced = PageFlags(rawValue: 1 << 4)
     /// Was walked as a second-level table: writes must drop translations.
     static let secondLevelStructure = PageFlags(rawValue: 1 << 7)
     /// What forbids writing past the slow path.
-    static let slowWrite: PageFlags = [.code, .pagingStructure, .watched, .secondLevelStructure]
+    static let slowWrite: PageFlags = [.code, .pagingStructure, .watched, .secondLevelStructure, .traced]
 }
 
 /// Guest RAM: from 0 up to the hole for devices, and on from 4 GiB.
@@ -39,8 +41,25 @@ package final class PhysicalMemory {
     /// For each page the cached blocks' coverage: bit n is set if bytes 64n..<64n+64 hold code.
     let codeCoverage: UnsafeMutablePointer<UInt64>
     private let pageHashes: UnsafeMutablePointer<UInt64>
+    /// The memory of the machine that this is a guest's part of.
+    private let parent: PhysicalMemory?
+    /// The guest's part of this memory.
+    private unowned(unsafe) var window: PhysicalMemory?
+    /// The pages of the whole reservation.
+    let reservedPageCount: Int
+    /// Hears of writes to traced pages.
+    package weak var tracer: (any MemoryTracer)?
+    /// For each byte of the monitor's code pages a bit: set if the instruction that begins there retires none of the
+    /// guest's; nil where every instruction counts.
+    private(set) var hiddenInstructions: UnsafeMutablePointer<UInt64>?
+    private(set) var hiddenPages = 0..<0
     /// The processors whose blocks and translations depend on this memory.
     var processors: [AttachedProcessor] = []
+    /// Those of the machine and of the guest's part.
+    var everyProcessor: [AttachedProcessor] {
+        if let parent { return processors + parent.processors }
+        return processors + (window?.processors ?? [])
+    }
     /// Pages flagged as paging structures.
     var pagingStructurePages: [Int] = []
     /// Pages flagged as second-level tables.
@@ -61,7 +80,9 @@ package final class PhysicalMemory {
         size = rounded
         lowSize = min(rounded, Self.holeStart)
         base = memory
+        parent = nil
         pageCount = Int(rounded >> 12)
+        reservedPageCount = pageCount
         pageFlags = .allocate(capacity: pageCount)
         // Fresh memory is all zeros, as hashes and snapshots take it to be.
         pageFlags.initialize(repeating: [], count: pageCount)
@@ -71,7 +92,26 @@ package final class PhysicalMemory {
         pageHashes.initialize(repeating: 0, count: pageCount)
     }
 
+    /// The first `size` bytes of a machine's memory, as a guest has them at the same addresses.
+    package init(window size: UInt64, of machine: PhysicalMemory) {
+        parent = machine
+        self.size = min(size, machine.size)
+        lowSize = min(self.size, Self.holeStart)
+        base = machine.base
+        pageCount = Int(self.size >> 12)
+        reservedPageCount = machine.pageCount
+        pageFlags = machine.pageFlags
+        codeCoverage = machine.codeCoverage
+        pageHashes = machine.pageHashes
+        machine.window = self
+    }
+
     deinit {
+        guard parent == nil else {
+            parent?.window = nil
+            return
+        }
+        hiddenInstructions?.deallocate()
         host_memory_release(base, Int(size))
         pageFlags.deallocate()
         codeCoverage.deallocate()
@@ -116,6 +156,34 @@ package final class PhysicalMemory {
     func pointer(toPage index: Int) -> UnsafeMutableRawPointer {
         // SAFETY: `pageIndex` only gives numbers of pages inside the reservation.
         base + index << 12
+    }
+
+    /// The other of machine and guest's part.
+    var counterpart: PhysicalMemory? { parent ?? window }
+
+    /// Makes pages hold code whose instructions count only where `setHidden` does not say otherwise.
+    package func reserveHiddenInstructions(pages: Range<Int>) {
+        guard hiddenInstructions == nil, pages.upperBound <= pageCount else { return }
+        let words = pages.count * 64
+        let bits = UnsafeMutablePointer<UInt64>.allocate(capacity: words)
+        bits.initialize(repeating: 0, count: words)
+        hiddenInstructions = bits
+        hiddenPages = pages
+    }
+
+    /// Says whether the instruction that begins at a byte of those pages is none of the guest's.
+    package func setHidden(_ isHidden: Bool, offset: Int) {
+        guard let bits = hiddenInstructions, offset >= 0, offset < hiddenPages.count << 12 else { return }
+        let bit: UInt64 = 1 << UInt64(offset & 63)
+        if isHidden { bits[offset >> 6] |= bit } else { bits[offset >> 6] &= ~bit }
+    }
+
+    /// Whether the instruction at a place is none of the guest's.
+    @inline(__always)
+    func isHidden(page: Int, offset: Int) -> Bool {
+        guard let bits = hiddenInstructions, hiddenPages.contains(page) else { return false }
+        let position = (page - hiddenPages.lowerBound) << 12 + offset
+        return bits[position >> 6] >> UInt64(position & 63) & 1 != 0
     }
 
     /// Copies bytes out; false, with nothing copied, unless all of the range is RAM.

@@ -149,7 +149,8 @@ extension Processor {
         var fault = first
         var source = firstSource
         var chain: [FaultRecord] = []
-        state.pointee.time &+= 1
+        // What leads to a monitor is none of the guest's; the monitor counts what it passes on.
+        if !control.pointee.ringZeroIsMonitors { state.pointee.time &+= 1 }
         if state.pointee.activity == .halted || isGuest { state.pointee.activity = .active }
         // A handler entry is control flow that the instruction after a shadow cannot be protected from.
         state.pointee.interruptShadow = 0
