@@ -48,7 +48,7 @@ package final class SoftwareMonitor {
         if technique == .translate {
             translator = Translator(memory: memory, guest: guest, shadow: shadow)
         }
-        shadow.codeMappingChanged = { [weak self] in self?.translator?.flush() }
+        shadow.codeMappingChanged = { [weak self] in self?.translator?.expire() }
         guest.memory.tracer = self
         machineMemory.tracer = self
         environment.machine = machine
@@ -294,7 +294,9 @@ package final class SoftwareMonitor {
         let entry = physical.pointee.rip &- base &- MonitorLayout.entries
         if physical.pointee.rip == base &+ MonitorLayout.systemCallEntry {
             // SYSCALL leaves RIP and RFLAGS in registers that it is about to write for the guest too.
+            // It has counted as retired, and will again when it is done for the guest.
             statistics.systemCalls &+= 1
+            physical.pointee.time &-= 1
             machine.systemFlags = physical.pointee.r11 & ~RFLAGS.status
             machine.setStatusFlags(physical.pointee.r11)
             return MachineExit(rip: physical.pointee.rcx &- 2, vector: 6)

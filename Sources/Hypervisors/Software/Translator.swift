@@ -26,11 +26,12 @@ final class Translator {
     /// The top-level entries of the guest's page tables through which translated code was fetched.
     private var topEntries: [Int: UInt64] = [:]
     private var checkedCR3: UInt64 = .max
+    private var isExpired = false
     private(set) var statistics = TranslatorStatistics()
 
     /// Addresses before whose instruction the monitor is called.
     var watchedAddresses: Set<UInt64> = [] {
-        didSet { if watchedAddresses != oldValue { flush() } }
+        didSet { if watchedAddresses != oldValue { expire() } }
     }
 
     /// The guest's instruction behind an indirect branch.
@@ -68,8 +69,12 @@ final class Translator {
             templates: mode == .bits64 ? templates.1 : templates.0)
     }
 
+    /// Translations may no longer be where the guest's code is: they go before the next is used.
+    func expire() { isExpired = true }
+
     /// Forgets all translations.
-    func flush() {
+    private func flush() {
+        isExpired = false
         for page in cache.flush() { shadow.untraceCode(page: page) }
         sources.removeAll(keepingCapacity: true)
         topEntries.removeAll(keepingCapacity: true)
@@ -95,6 +100,7 @@ final class Translator {
             guest.state.pointee.efer & EFER.LMA != 0 && guest.state.pointee.cs.isLong ? .bits64 : .bits32
         if current != mode { enter(current) }
         checkTopEntries()
+        if isExpired { flush() }
         guard let offset = offset(of: rip) else { return nil }
         return cache.base &+ UInt64(offset)
     }
