@@ -72,7 +72,6 @@ final class ShadowPaging {
     private(set) var hiddenFills: UInt64 = 0
     private(set) var tracedWrites: UInt64 = 0
     private(set) var resets: UInt64 = 0
-    var flushReasons: [String: Int] = [:]
 
     /// Where the monitor's region is mapped.
     var placement: Placement {
@@ -92,15 +91,18 @@ final class ShadowPaging {
         var isLong = false
         var isPAE = false
         var control: UInt64 = 0
+        /// Where the local APIC answers in front of RAM.
+        var devicePage: UInt64?
 
         init() {}
 
         init(_ guest: Processor) {
-            let s = guest.state.pointee
-            isPaged = s.cr0 & CR0.PG != 0
-            isLong = isPaged && s.efer & EFER.LMA != 0
-            isPAE = isPaged && s.cr4 & CR4.PAE != 0
-            control = s.cr4 & (CR4.PSE | CR4.SMEP) | s.efer & EFER.NXE
+            let s = guest.state
+            isPaged = s.pointee.cr0 & CR0.PG != 0
+            isLong = isPaged && s.pointee.efer & EFER.LMA != 0
+            isPAE = isPaged && s.pointee.cr4 & CR4.PAE != 0
+            devicePage = guest.devicePage
+            control = s.pointee.cr4 & (CR4.PSE | CR4.SMEP) | s.pointee.efer & EFER.NXE
         }
     }
 
@@ -118,31 +120,32 @@ final class ShadowPaging {
 
     /// The physical address of the tables for the guest's CR3 and mode.
     func root() -> UInt64 {
-        let state = guest.state.pointee
+        let state = guest.state
         let current = Role(guest)
         if current != role {
             role = current
             reset()
             codeMappingChanged()
         }
-        let pointers = SIMD4(state.pdpte.0, state.pdpte.1, state.pdpte.2, state.pdpte.3)
-        if rootPage >= 0 && rootCR3 == state.cr3 && (!isThreeLevel || rootPointers == pointers) {
+        let pointers = SIMD4(state.pointee.pdpte.0, state.pointee.pdpte.1, state.pointee.pdpte.2, state.pointee.pdpte.3)
+        if rootPage >= 0 && rootCR3 == state.pointee.cr3 && (!isThreeLevel || rootPointers == pointers) {
             return address(of: rootPage)
         }
         if free.count < 16 { reset() }
-        rootCR3 = state.cr3
+        rootCR3 = state.pointee.cr3
         let key: Key
         if role.isLong {
-            key = tableKey(state.cr3 & 0x000F_FFFF_FFFF_F000, level: 4)
+            key = tableKey(state.pointee.cr3 & 0x000F_FFFF_FFFF_F000, level: 4)
         } else {
-            key = Key(kind: role.isPaged ? .top : .unpaged, level: 4, part: 0, place: role.isPaged ? state.cr3 : 0)
+            key = Key(
+                kind: role.isPaged ? .top : .unpaged, level: 4, part: 0, place: role.isPaged ? state.pointee.cr3 : 0)
         }
         rootPage = page(for: key)
         machine.setQuadword(
             memory.topEntry | Mark.monitor, at: address(of: rootPage) + UInt64(placement.slot) * 8)
         if isThreeLevel {
             // The four pointers are registers, loaded anew.
-            let top = page(for: Key(kind: .top, level: 3, part: 0, place: state.cr3))
+            let top = page(for: Key(kind: .top, level: 3, part: 0, place: state.pointee.cr3))
             for index in UInt64(0)..<4 { zap(address(of: top) + index * 8) }
             rootPointers = pointers
         }
@@ -198,7 +201,7 @@ final class ShadowPaging {
     func fill(_ linear: UInt64, _ kind: AccessKind, forCode: Bool = false) throws(Fault) -> Bool {
         steps.removeAll(keepingCapacity: true)
         let physical = try guest.walk(linear, kind, touch: true, steps: &steps)
-        guard let ram = guest.memory.ramPage(at: physical) else { return false }
+        guard let ram = guest.ramPage(physical) else { return false }
         let isTraced = guest.memory.isTraced(page: ram)
         if kind == .write && isTraced { return false }
         if free.count < 8 {
@@ -328,7 +331,7 @@ final class ShadowPaging {
         for parent in page.parents {
             let entry = machine.quadword(at: parent)
             machine.setQuadword(0, at: parent)
-            if entry & Mark.code != 0 { flushReasons["release", default: 0] += 1; codeMappingChanged() }
+            if entry & Mark.code != 0 { codeMappingChanged() }
         }
         pages[index] = nil
         byKey[page.key] = nil
@@ -348,7 +351,7 @@ final class ShadowPaging {
         let entry = machine.quadword(at: entryAddress)
         guard entry & PageEntry.P != 0, entry & Mark.monitor == 0 else { return }
         machine.setQuadword(0, at: entryAddress)
-        if entry & Mark.code != 0 { flushReasons["zap level \(pages[Int(machine.ramPage(at: entryAddress) ?? 0) - memory.pool.lowerBound]?.key.level ?? 9)", default: 0] += 1; codeMappingChanged() }
+        if entry & Mark.code != 0 { codeMappingChanged() }
         if entry & Mark.isTable != 0 {
             let child = poolIndex(entry)
             pages[child]?.parents.removeAll { $0 == entryAddress }

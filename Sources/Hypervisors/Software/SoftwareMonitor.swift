@@ -33,8 +33,9 @@ package final class SoftwareMonitor {
     package static var memorySize: UInt64 { MonitorLayout.size }
 
     /// Makes a monitor for a guest processor, whose memory is a window of `machineMemory`.
-    package init(technique: Technique, guest: Processor, machineMemory: PhysicalMemory, tlbEntries: Int, usesBlocks: Bool)
-    {
+    package init(
+        technique: Technique, guest: Processor, machineMemory: PhysicalMemory, tlbEntries: Int, usesBlocks: Bool
+    ) {
         self.technique = technique
         self.guest = guest
         memory = MonitorMemory(machine: machineMemory, guestPages: Int(guest.memory.size >> 12))
@@ -119,7 +120,7 @@ package final class SoftwareMonitor {
 
     /// What the parts have done, in words.
     package var report: String {
-        var text = "hidden fills \(shadow.hiddenFills), traced writes \(shadow.tracedWrites), resets \(shadow.resets) \(shadow.flushReasons)"
+        var text = "hidden fills \(shadow.hiddenFills), traced writes \(shadow.tracedWrites), resets \(shadow.resets)"
         if let translator {
             let s = translator.statistics
             text += "; blocks \(s.blocks), instructions \(s.instructions), links \(s.links), look-ups \(s.lookUps), "
@@ -170,22 +171,27 @@ package final class SoftwareMonitor {
     ///
     /// Real, virtual-8086 and 16-bit code, single steps, breakpoints and levels with I/O privilege are interpreted.
     private var canRunDirectly: Bool {
-        let s = guest.state.pointee
-        guard s.cr0 & CR0.PE != 0, s.rflags & RFLAGS.VM == 0, !guest.isDebugging else { return false }
-        let isLong = s.efer & EFER.LMA != 0
-        guard isLong && s.cs.isLong || s.cs.isDefault32 else { return false }
-        if s.cpl == 0 { return technique == .translate ? isTranslatable(s) : true }
-        return UInt64(s.cpl) > (s.rflags & RFLAGS.IOPL) >> 12
+        let s = guest.state
+        guard s.pointee.cr0 & CR0.PE != 0, s.pointee.rflags & RFLAGS.VM == 0, !guest.isDebugging,
+            !s.pointee.virtualization.isGuest
+        else {
+            return false
+        }
+        let isLong = s.pointee.efer & EFER.LMA != 0
+        guard isLong && s.pointee.cs.isLong || s.pointee.cs.isDefault32 else { return false }
+        if s.pointee.cpl == 0 { return technique == .translate ? isTranslatable(s) : true }
+        return UInt64(s.pointee.cpl) > (s.pointee.rflags & RFLAGS.IOPL) >> 12
     }
 
     /// Translated 32-bit code needs flat segments to reach its virtual-state page.
-    private func isTranslatable(_ s: ProcessorState) -> Bool {
-        if s.efer & EFER.LMA != 0 && s.cs.isLong { return true }
+    private func isTranslatable(_ s: UnsafeMutablePointer<ProcessorState>) -> Bool {
+        if s.pointee.efer & EFER.LMA != 0 && s.pointee.cs.isLong { return true }
         func isFlat(_ segment: SegmentState) -> Bool {
             !segment.isUnusable && segment.base == 0 && segment.limit == 0xFFFF_FFFF && !segment.isExpandDown
         }
-        return isFlat(s.cs) && isFlat(s.ss) && isFlat(s.ds) && s.ss.isDefault32 && s.ds.isWritableOrReadable
-            && !s.ds.isCode
+        return isFlat(s.pointee.cs) && isFlat(s.pointee.ss) && isFlat(s.pointee.ds) && s.pointee.ss.isDefault32
+            && s.pointee.ds.isWritableOrReadable
+            && !s.pointee.ds.isCode
     }
 
     private enum Next { case retry, emulate }

@@ -76,9 +76,10 @@ extension Translator {
             changed += [code[position] & 0x38 | 0x04, 0x25]
             changed += (0..<4).map { UInt8(truncatingIfNeeded: target >> UInt64($0 * 8)) }
             changed += code[(position + 5)...]
-            guard changed.count <= 15, case .instruction(var decoded) = changed.withUnsafeBytes({
-                Decoder.decode($0, mode: .bits64)
-            }), decoded.memory.base == .none, decoded.memory.index == .none,
+            guard changed.count <= 15,
+                case .instruction(var decoded) = changed.withUnsafeBytes({
+                    Decoder.decode($0, mode: .bits64)
+                }), decoded.memory.base == .none, decoded.memory.index == .none,
                 decoded.memory.displacement == Int64(bitPattern: target)
             else { continue }
             decoded.memory = instruction.memory
@@ -113,7 +114,7 @@ extension Translator {
             // 0F 8x with a 32-bit displacement.
             work.emitter.copy([0x0F, 0x80 | instruction.condition, 0, 0, 0, 0])
             work.exits.append((work.emitter.bytes.count - 4, target))
-            // What is not taken simply goes on.
+        // What is not taken simply goes on.
         case .jmp where isDirect:
             branch(to: target, counts: true, &work)
             work.isComplete = true
@@ -123,7 +124,7 @@ extension Translator {
             work.isComplete = true
         case .jmp, .call: return translateIndirect(instruction, at: rip, next: next, into: &work)
         case .ret:
-                let drop = instruction.operandCount > 0 ? instruction.immediate & 0xFFFF : 0
+            let drop = instruction.operandCount > 0 ? instruction.immediate & 0xFFFF : 0
             work.emitter.add("mov [@], {ax}", .rax)
             work.emitter.add("pop {ax}")
             if drop > 0 { work.emitter.add("lea {sp}, [{sp} + #]", number: drop) }

@@ -114,28 +114,28 @@ final class Translator {
     private func checkTopEntries() {
         let cr3 = guest.state.pointee.cr3
         guard cr3 != checkedCR3 else { return }
-        if let o = topEntries.first(where: { topEntry($0.key) != $0.value }) { shadow.flushReasons["top \(o.key)", default: 0] += 1; flush() }
+        if topEntries.contains(where: { topEntry($0.key) != $0.value }) { flush() }
         checkedCR3 = cr3
     }
 
     private func topEntry(_ index: Int) -> UInt64 {
-        let s = guest.state.pointee
+        let s = guest.state
         let ignored = PageEntry.A | PageEntry.D
-        if s.cr0 & CR0.PG == 0 { return 0 }
-        if s.efer & EFER.LMA != 0 {
-            return guest.memory.quadword(at: (s.cr3 & 0x000F_FFFF_FFFF_F000) &+ UInt64(index) &* 8) & ~ignored
+        if s.pointee.cr0 & CR0.PG == 0 { return 0 }
+        if s.pointee.efer & EFER.LMA != 0 {
+            return guest.memory.quadword(at: (s.pointee.cr3 & 0x000F_FFFF_FFFF_F000) &+ UInt64(index) &* 8) & ~ignored
         }
-        if s.cr4 & CR4.PAE != 0 {
-            let pointers = [s.pdpte.0, s.pdpte.1, s.pdpte.2, s.pdpte.3]
+        if s.pointee.cr4 & CR4.PAE != 0 {
+            let pointers = [s.pointee.pdpte.0, s.pointee.pdpte.1, s.pointee.pdpte.2, s.pointee.pdpte.3]
             return pointers[index & 3]
         }
-        let word = guest.memory.quadword(at: ((s.cr3 & 0xFFFF_F000) &+ UInt64(index) &* 4) & ~7)
+        let word = guest.memory.quadword(at: ((s.pointee.cr3 & 0xFFFF_F000) &+ UInt64(index) &* 4) & ~7)
         return (index & 1 == 0 ? word & 0xFFFF_FFFF : word >> 32) & ~ignored
     }
 
     private func noteTopEntry(_ linear: UInt64) {
-        let s = guest.state.pointee
-        let shift: UInt64 = s.efer & EFER.LMA != 0 ? 39 : s.cr4 & CR4.PAE != 0 ? 30 : 22
+        let s = guest.state
+        let shift: UInt64 = s.pointee.efer & EFER.LMA != 0 ? 39 : s.pointee.cr4 & CR4.PAE != 0 ? 30 : 22
         let index = Int(linear >> shift & (shift == 39 ? 0x1FF : shift == 30 ? 3 : 0x3FF))
         topEntries[index] = topEntry(index)
     }
@@ -204,7 +204,7 @@ final class Translator {
             var steps: [WalkStep] = []
             let physical = try guest.walk(linear, .execute, touch: false, steps: &steps)
             if !steps.isEmpty { noteTopEntry(linear) }
-            return guest.memory.ramPage(at: physical)
+            return guest.ramPage(physical)
         } catch {
             return nil
         }

@@ -14,7 +14,7 @@ extension Processor {
 
     /// The RAM page number that this processor reaches at a physical address, or nil where devices or nothing answer.
     @inline(__always)
-    func ramPage(_ physical: UInt64) -> Int? {
+    package func ramPage(_ physical: UInt64) -> Int? {
         physical & ~0xFFF == control.pointee.devicePage ? nil : memory.pageIndex(physical)
     }
 

@@ -19,8 +19,17 @@ extension Processor {
         restorePatch()
         control.pointee.link = nil
         s.pointee.limit = s.pointee.deadline
+        if control.pointee.hasFault {
+            control.pointee.hasFault = false
+            deliver(control.pointee.pendingFault)
+            return nil
+        }
         if needsService { return serviceBoundary() }
-        if s.pointee.time >= s.pointee.deadline { return .deadline }
+        if s.pointee.time >= s.pointee.deadline {
+            if s.pointee.time >= control.pointee.machineDeadline { return .deadline }
+            s.pointee.signals |= Signal.virtualization
+            return nil
+        }
         interpretWatched()
         return nil
     }
