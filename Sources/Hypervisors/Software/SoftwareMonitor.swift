@@ -156,6 +156,9 @@ package final class SoftwareMonitor {
         }
     }
 
+    /// Forgets what was derived from memory, after all of it may have been replaced.
+    package func stateReplaced() { shadow.reset() }
+
     /// Takes over what is watched: single addresses are met by the machine's processor and by call-outs; for everything
     /// else, instructions are interpreted.
     private func watchesChanged() {

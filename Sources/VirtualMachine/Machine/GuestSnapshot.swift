@@ -73,6 +73,7 @@ extension Guest {
         }
         _ = memory.restore(snapshot.memory)
         processor.restore(snapshot.processor)
+        monitor?.stateReplaced()
         for (entry, saved) in zip(attached.entries, snapshot.devices) {
             // The line itself is part of the chips' state.
             entry.device.isRaised = saved.isRaised

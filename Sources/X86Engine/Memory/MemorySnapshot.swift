@@ -80,7 +80,7 @@ extension PhysicalMemory {
         }
         addressLineMask = snapshot.addressLineMask
         dropAllSecondLevelTranslations()
-        if hadCode { for entry in processors { entry.processor.control.pointee.blocksAreStale = true } }
+        if hadCode { for entry in everyProcessor { entry.processor.control.pointee.blocksAreStale = true } }
         return true
     }
 
