@@ -2,6 +2,7 @@ import Hypervisors
 import Testing
 import VirtualMachine
 import X86
+import X86Engine
 
 /// Every guest under every technique that can run it: same output, same digest.
 @Suite struct TechniqueTests {
