@@ -120,7 +120,7 @@ package enum SyntaxCode: String, CaseIterable, DiagnosticCode {
             failing: "let match = 1", fixed: "let matched = 1"),
         .misplacedProperty: .init(
             "`name: value` gives a property and stands directly in a declaration's body; `=` assigns",
-            failing: "memory: 4 MiB", fixed: "guest g { memory: 4 MiB }"),
+            failing: "memory: 4 MiB", fixed: "guest g { memory: 4 MiB; boot: .long; ring 0 { asm { hlt } } }"),
         .notAssignable: .init(
             "only a name, a register, a member or an element can be assigned to",
             failing: "let f = fn() { 1 }\nf() = 2", fixed: "var f = 1\nf = 2"),

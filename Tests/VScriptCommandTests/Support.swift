@@ -23,6 +23,11 @@ let commandURL: URL = {
 
 /// Runs the command `vscript` that was built with the tests.
 func vscript(_ arguments: String..., input: String = "", in directory: URL? = nil) throws -> CommandResult {
+    try vscript(arguments, input: input, in: directory)
+}
+
+/// Runs the command with a list of arguments.
+func vscript(_ arguments: [String], input: String = "", in directory: URL? = nil) throws -> CommandResult {
     let process = Process()
     process.executableURL = commandURL
     process.arguments = arguments

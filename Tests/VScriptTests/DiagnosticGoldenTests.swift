@@ -10,14 +10,6 @@ import VScriptSyntax
 struct DiagnosticGoldenTests {
     static let codes = SyntaxCode.allCases.map(\.id) + ScriptCode.allCases.map(\.id)
 
-    /// Small enough that scripts reach them at once.
-    private static func limits(_ code: String) -> Limits {
-        var limits = Limits(
-            fuel: 10_000, heap: 256 << 10, depth: 50, guestInstructions: 1_000_000, guestMemory: 256 << 20)
-        if code == ScriptCode.wallClockLimit.id { limits.wallClock = .zero }
-        return limits
-    }
-
     /// Contents that no text file can hold, with what the file says instead.
     private static let contents: [String: (note: String, bytes: @Sendable () -> [UInt8])] = [
         SyntaxCode.invalidUTF8.id: ("(the bytes 61 FF)", { [0x61, 0xFF] }),
@@ -31,22 +23,6 @@ struct DiagnosticGoldenTests {
 
     private static func pages(of code: String) -> DiagnosticPage? {
         SyntaxCode(rawValue: code)?.page ?? ScriptCode(rawValue: code)?.page
-    }
-
-    /// All reports about a script, or the error that ends it.
-    private func reports(_ file: SourceFile, _ code: String) throws -> [Diagnostic] {
-        do {
-            let session = Session(limits: Self.limits(code), files: .all)
-            session.output = { _ in }
-            if code == ScriptCode.interrupted.id { session.stopSignal.set() }
-            let program = try Program(file)
-            try session.run(program)
-            return program.diagnostics
-        } catch let error as CompilationError {
-            return error.diagnostics
-        } catch let error as ScriptError {
-            return [error.diagnostic]
-        }
     }
 
     @Test("the report of each code is as recorded", arguments: codes)
@@ -64,7 +40,7 @@ struct DiagnosticGoldenTests {
         let script = recorded?.components(separatedBy: "\n==== text\n").first ?? Self.pages(of: code)?.failing ?? ""
         let bytes = special?.bytes() ?? Array(script.utf8)
         let file = SourceFile(bytes: bytes, named: folder.appendingPathComponent("test.vscript").path)
-        let reports = try reports(file, code)
+        let reports = reports(on: file, showing: code)
         #expect(reports.map(\.code) == [code])
         let report = try #require(reports.first)
         // Places are told relative to the folder.

@@ -15,7 +15,7 @@ final class ConsoleObject: HostObject {
         try Self.table.set(name, to: value, of: self)
     }
 
-    private static let table = MemberTable<ConsoleObject>(
+    static let table = MemberTable<ConsoleObject>(
         properties: [
             Property("output", "Everything the guest has written.") {
                 .string(String(decoding: $0.console.output, as: UTF8.self))

@@ -168,7 +168,7 @@ final class DeviceObject: HostObject, EventSource {
         }
     }
 
-    private static let table = MemberTable<DeviceObject>(
+    static let table = MemberTable<DeviceObject>(
         properties: [
             Property("name", "What it was declared as.") { .string($0.device.name) },
             Property("guest", "The guest it is in.") { $0.owner.map { .object($0) } ?? .nil },

@@ -50,7 +50,7 @@ final class CPUObject: HostObject {
         "PE", "PG", "LMA",
     ]
 
-    private static let table = MemberTable<CPUObject>(
+    static let table = MemberTable<CPUObject>(
         properties: [
             Property("ring", "The current privilege level.") { .integer($0.view.ring) },
             Property("mode", "The operating mode.") { .string($0.view.mode) },
@@ -201,7 +201,7 @@ final class MemoryObject: HostObject {
     /// The longest text that is read without a count.
     private static let textLimit = 1 << 16
 
-    private static let table = MemberTable<MemoryObject>(methods: [
+    static let table = MemberTable<MemoryObject>(methods: [
         Builtin("u8(at)", "The byte at an address.") { try $0.number($1, 1) },
         Builtin("u16(at)", "Two bytes, the least significant first.") { try $0.number($1, 2) },
         Builtin("u32(at)", "Four bytes, the least significant first.") { try $0.number($1, 4) },

@@ -32,7 +32,7 @@ final class ListingObject: HostObject {
         return rows[index]
     }
 
-    private static let table = MemberTable<ListingObject>(
+    static let table = MemberTable<ListingObject>(
         properties: [
             Property("count", "How many rows it has.") { .integer($0.rows.count) },
             Property("rows", "The rows as a list of maps.") { .items($0.rows) },

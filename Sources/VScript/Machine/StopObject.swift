@@ -53,9 +53,9 @@ final class StopObject: HostObject {
         ]
     }
 
-    private static let table = MemberTable<StopObject>(
+    static let table = MemberTable<StopObject>(
         properties: [
-            Property("reason", "Why: .event .halted .stopped .timeout .instructions .crashed .shutdown") {
+            Property("reason", "Why: .event, .halted, .stopped, .timeout, .instructions, .crashed or .shutdown.") {
                 .symbol($0.stop.reason.rawValue)
             },
             Property("detail", "What a handler said, or what became of the guest.") { .string($0.stop.detail) },
@@ -131,7 +131,7 @@ final class EventObject: HostObject {
         ])
     }
 
-    private static let table = MemberTable<EventObject>(
+    static let table = MemberTable<EventObject>(
         properties: [
             Property("kind", "What kind of event it is.") { .symbol($0.event.kind.rawValue) },
             Property("guest", "The guest it happened in.") { .object($0.guest) },
@@ -242,7 +242,7 @@ final class TransitionsObject: HostObject {
         }
     }
 
-    private static let table = MemberTable<TransitionsObject>(
+    static let table = MemberTable<TransitionsObject>(
         properties: [
             Property(
                 "isRecording", "Whether rows are kept; counting is always on.",

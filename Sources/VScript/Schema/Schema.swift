@@ -18,7 +18,7 @@ package enum PropertyType: Sendable {
     case any
 
     /// What messages call the values.
-    var description: String {
+    package var description: String {
         switch self {
         case .integer(let range): "an int in \(range.lowerBound)...\(range.upperBound)"
         case .size: "a size such as `4 MiB`"
@@ -70,7 +70,7 @@ package struct PropertySchema: Sendable {
     package let isRequired: Bool
     package let summary: String
     /// Why this version refuses the property; nil if it does not.
-    let refusal: String?
+    package let refusal: String?
 
     init(
         _ name: String, _ type: PropertyType, isRequired: Bool = false, _ summary: String, refusal: String? = nil
@@ -86,7 +86,7 @@ package struct PropertySchema: Sendable {
 /// A kind of declaration: what it is called, where it stands, and what its body may hold.
 package final class KindSchema: Sendable {
     /// How declarations of the kind are labelled.
-    enum LabelRule: Sendable {
+    package enum LabelRule: Sendable {
         /// With a name that is declared, or not at all.
         case optionalName
         /// With a number in a range.
@@ -97,16 +97,16 @@ package final class KindSchema: Sendable {
 
     package let name: String
     package let summary: String
-    let label: LabelRule
+    package let label: LabelRule
     /// The kinds in whose body it stands; empty if it stands anywhere else.
-    let inside: [String]
+    package let inside: [String]
     /// The kinds it can be declared `on`.
-    let on: [String]
+    package let on: [String]
     package let properties: [PropertySchema]
     /// The events that handlers in the body can name.
     package let events: [Signature]
     /// Those that this version does not have yet.
-    let missingEvents: Set<String>
+    package let missingEvents: Set<String>
     /// Members of the declared object that its body may name.
     let members: @Sendable () -> [String]
     /// Whether the `var`s of its body are saved with the object.
@@ -116,7 +116,7 @@ package final class KindSchema: Sendable {
     /// Whether everything can be declared in the body that can be outside of declarations.
     let isScope: Bool
     /// Why this version refuses the kind; nil if it does not.
-    let refusal: String?
+    package let refusal: String?
 
     init(
         _ name: String, _ summary: String, label: LabelRule = .optionalName, inside: [String] = [], on: [String] = [],

@@ -52,6 +52,8 @@ extension Session {
         } catch let skip as TestSkipped {
             outcome = .skipped(skip.reason)
         } catch Interruption.fault(let fault) where fault.isCatchable {
+            // That the test itself is a function is nobody's concern.
+            if fault.trace.last?.call.start == declaration.header.start { fault.trace.removeLast() }
             outcome = .failed(fault.report)
         }
         if let observer = tests.observer {
