@@ -38,7 +38,14 @@ let package = Package(
         .testTarget(name: "X86EngineTests", dependencies: ["X86Engine", "_HostFloatingPointOracle"]),
         .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
         .testTarget(name: "VScriptSyntaxTests", dependencies: ["VScriptSyntax"]),
-        .testTarget(name: "VScriptTests", dependencies: ["VScript"]),
+        .testTarget(name: "VScriptTests", dependencies: ["VScript", "_LanguageFuzz"]),
+        // Random programs against the limits for strangers: `scripts/fuzz`, and a short form among the tests.
+        .target(name: "_LanguageFuzz", dependencies: ["VScript", "VScriptSyntax"], path: "Tests/_LanguageFuzz"),
+        .executableTarget(
+            name: "LanguageFuzz",
+            dependencies: [
+                "VScript", "_LanguageFuzz", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Tests/LanguageFuzz"),
         // They run the command as a child process, in pipes and on a pseudo-terminal.
         .testTarget(name: "VScriptCommandTests", dependencies: ["VScriptCommand"]),
         .testTarget(name: "VScriptREPLTests", dependencies: ["VScriptREPL", "VScriptSyntax", "VirtualMachine", "X86"]),

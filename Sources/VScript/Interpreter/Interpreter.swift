@@ -64,7 +64,11 @@ final class Interpreter {
         fuelLeft = limits.fuel
     }
 
-    deinit { caches.deallocate() }
+    deinit {
+        // What hosted objects keep of the heap would keep it alive, and with it them.
+        heap.hosted.removeAll()
+        caches.deallocate()
+    }
 
     // MARK: - Loading
 

@@ -281,8 +281,9 @@ final class GuestObject: TabledObject, EventSource {
         return try EventFilters.filter(pattern)
     }
 
-    /// Lets go of the handlers, which hold on to the script's variables.
+    /// Lets go of what holds on to the guest or to the script's variables.
     func close() {
+        lastStop = nil
         for entry in handlers.values { guest.off(entry.id) }
         handlers = [:]
         for device in devices { device.close() }
