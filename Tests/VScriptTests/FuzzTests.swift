@@ -20,5 +20,10 @@ struct FuzzTests {
     }
 
     @Test("every type's members are reached")
-    func reach() { #expect(LanguageFuzz.unreachedTypes.isEmpty) }
+    func reach() throws {
+        #expect(LanguageFuzz.unreachedTypes.isEmpty)
+        let session = Session(limits: .untrusted)
+        let program = try Program(LanguageFuzz.preamble + "\n[type(seen), type(touched), type(label), type(image)]")
+        #expect(try session.run(program) == ["event", "event", "label", "boot image"])
+    }
 }

@@ -11,6 +11,8 @@ extension CaseGenerator {
         latitude.entersMMX = operands.contains { $0.register.class == .mmx }
         switch instruction.operation {
         case .pusha, .enter: latitude.writesBeforeFault = true
+        // Where both operands fault, Intel's processors tell the first one's address and AMD's the second one's.
+        case .cmps: latitude.anyPageFault = true
         // The first byte that is stored, or the operand's first.
         case .maskmovq, .maskmovdqu: latitude.addressInPage = true
         case .fcomi, .fcomip, .fucomi, .fucomip, .fcmovcc:

@@ -85,7 +85,7 @@ package struct Latitude {
     package var ulps: UInt64 = 0
     /// Which of the bytes of a large operand CR2 names.
     package var addressInPage = false
-    /// Which of the pages of a very large operand faults.
+    /// Which of the pages of a very large operand faults, or which of two operands.
     package var anyPageFault = false
     /// Whether a faulting instruction may have written some of its results to memory.
     package var writesBeforeFault = false

@@ -29,6 +29,9 @@ package enum LanguageFuzz {
         Catalogue.types.map(\.name).filter { ValuePool.receivers[$0] == nil }
     }
 
+    /// What every program begins with: receivers of all types.
+    package static var preamble: String { ValuePool.preamble }
+
     /// The text a case starts from.
     package static func source(_ attack: Attack, seed: UInt64) -> [UInt8] {
         var numbers = SeededNumbers(seed)

@@ -9,12 +9,22 @@ enum ValuePool {
           memory: 1 MiB
           boot: .long
           ring 0 { gate 0x80 { handler: back; dpl: 3 }
-            asm { back: iretq }
+            asm { back: mov dx, 0x300
+                        out dx, al
+                        iretq }
             label = back }
           ring 3 { asm { start: int 0x80
                                 jmp start } }
         }
-        device box on g { ports: 0x300 ..+ 8; irq: 5; var state = 0; on read { state }; on write { state = event.value } }
+        var touched = nil
+        device box on g {
+          ports: 0x300 ..+ 8
+          irq: 5
+          var state = 0
+          on read { state }
+          on write { state = event.value; touched = event }
+        }
+        let timer = g.after(1 s, fn() { g.time })
         let list = [3, 1, 2]
         let map = [a: 1, "b c": [2], 7: nil]
         let knot = []
@@ -74,6 +84,8 @@ enum ValuePool {
         "image": ["image"],
         "device": ["box"],
         "listing": ["g.cpu.disassemble(3)", "g.cpu.walk(0x400000)", "g.cpu.backtrace()"],
+        "device event": ["touched"],
+        "timer": ["timer", "g.after(0 s, identity)"],
         "snapshot": ["g.snapshot()"],
     ]
 }

@@ -5,6 +5,7 @@ extension Session {
     /// A guest that scripts have declared, for the engine's own API; the latest if several have the name.
     ///
     /// - Parameter name: The name in its declaration.
+    /// - Returns: The machine, which the session keeps alive.
     /// - Throws: A report if no script of the session has declared such a guest.
     public func guest(_ name: String) throws(ScriptError) -> Guest {
         let guests = (maker as? GuestMaker)?.guests ?? []

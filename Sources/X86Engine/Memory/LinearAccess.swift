@@ -152,7 +152,8 @@ extension Processor {
         switch privilege {
         case .current: return state.pointee.mode.tlbContext
         case .system: context = state.pointee.cr4 & CR4.SMAP != 0 ? .supervisor : .supervisorWithUserAccess
-        case .supervisor:
+        // Inspection only walks.
+        case .supervisor, .inspection:
             context =
                 state.pointee.cr4 & CR4.SMAP != 0 && state.pointee.systemFlags & RFLAGS.AC == 0
                 ? .supervisor : .supervisorWithUserAccess

@@ -13,6 +13,8 @@ package enum AccessPrivilege: UInt8, Sendable {
     case system
     /// Explicit supervisor access whatever the CPL: the stack of an inner level that is being switched to.
     case supervisor
+    /// No access of the guest's: whoever looks at a mapped page sees it, whatever its permissions.
+    case inspection
 }
 
 /// Where a linear address leads, and what may be done there.
@@ -176,7 +178,7 @@ extension Processor {
         }
         let allowed =
             switch kind {
-            case .read: readable
+            case .read: readable || privilege == .inspection
             case .write: writable
             case .execute: executable
             }

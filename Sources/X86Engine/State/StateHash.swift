@@ -88,17 +88,10 @@ extension Processor {
         return hasher.value
     }
 
-    /// The physical address that a linear one leads to for the current privilege level's data reads, nil where there
-    /// is none.
+    /// The physical address that a linear one leads to, whatever the page's permissions; nil where there is none.
     ///
     /// Changes nothing.
     package func inspect(_ linear: UInt64) -> UInt64? {
-        do throws(Fault) {
-            return try translate(linear, .read, .current, touch: false).physical
-        } catch {
-            // Supervisor data stays visible to inspection while SMAP or the CPL hides it from the guest.
-            var steps: [WalkStep] = []
-            return try? translate(linear, .read, .system, touch: false, steps: &steps).physical
-        }
+        try? translate(linear, .read, .inspection, touch: false).physical
     }
 }
