@@ -50,6 +50,7 @@ package struct SequenceGenerator {
         var code: [UInt8] = []
         var starts: [Int] = []
         var branches: [Int] = []
+        var latitude = Latitude()
         for _ in 0..<2 + random.below(8) {
             guard let next = instruction(after: experiment.state.rip + UInt64(code.count), undefined),
                 code.count + next.bytes.count <= 60
@@ -57,6 +58,8 @@ package struct SequenceGenerator {
             let flags = UInt64(next.instruction.definition.flags.undefined.rawValue)
             guard allowsUndefined || flags == 0 else { continue }
             undefined |= flags
+            // Which of its operands is told to fault: see `latitude(_:_:address:)`.
+            if next.instruction.operation == .cmps { latitude.anyPageFault = true }
             starts.append(code.count)
             code += next.bytes
             if next.instruction.operands.0.kind == .relative { branches.append(code.count) }
@@ -64,8 +67,8 @@ package struct SequenceGenerator {
         starts.append(code.count)
         for end in branches { aimBranch(&code, end: end, starts) }
         experiment.code = code
-        experiment.latitude = Latitude()
-        experiment.latitude.flags = undefined
+        latitude.flags = undefined
+        experiment.latitude = latitude
         return experiment
     }
 
