@@ -26,6 +26,8 @@ package struct SequenceGenerator {
         }
         switch definition.operation {
         case .ud0, .ud1, .ud2, .shld, .shrd, .bswap, .fwait, .fcmovcc: return false
+        // Which of two faulting operands counts is each vendor's own.
+        case .cmps: return false
         // A fault may leave the values pushed before it in memory.
         case .pusha, .enter: return false
         // Branches go to known places only: the middle of an instruction can be anything.
@@ -50,7 +52,6 @@ package struct SequenceGenerator {
         var code: [UInt8] = []
         var starts: [Int] = []
         var branches: [Int] = []
-        var latitude = Latitude()
         for _ in 0..<2 + random.below(8) {
             guard let next = instruction(after: experiment.state.rip + UInt64(code.count), undefined),
                 code.count + next.bytes.count <= 60
@@ -58,8 +59,6 @@ package struct SequenceGenerator {
             let flags = UInt64(next.instruction.definition.flags.undefined.rawValue)
             guard allowsUndefined || flags == 0 else { continue }
             undefined |= flags
-            // Which of its operands is told to fault: see `latitude(_:_:address:)`.
-            if next.instruction.operation == .cmps { latitude.anyPageFault = true }
             starts.append(code.count)
             code += next.bytes
             if next.instruction.operands.0.kind == .relative { branches.append(code.count) }
@@ -67,8 +66,8 @@ package struct SequenceGenerator {
         starts.append(code.count)
         for end in branches { aimBranch(&code, end: end, starts) }
         experiment.code = code
-        latitude.flags = undefined
-        experiment.latitude = latitude
+        experiment.latitude = Latitude()
+        experiment.latitude.flags = undefined
         return experiment
     }
 
