@@ -10,7 +10,7 @@ struct PageFlags: OptionSet {
     /// Changed since the last digest.
     static let unhashed = PageFlags(rawValue: 1 << 2)
     /// Changed since the last snapshot.
-    static let unsaved = PageFlags(rawValue: 1 << 7)
+    static let unsaved = PageFlags(rawValue: 1 << 5)
     /// Just changed.
     static let dirty: PageFlags = [.unhashed, .unsaved]
     /// A watchpoint lies in it.
