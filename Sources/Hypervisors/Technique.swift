@@ -29,3 +29,11 @@ package enum Technique: String, CaseIterable, Sendable {
         }
     }
 }
+
+/// How the guest's physical addresses become the machine's.
+package enum Paging: String, CaseIterable, Sendable {
+    /// The monitor keeps page tables of its own, made from the guest's.
+    case shadow
+    /// The processor translates twice: extended page tables (Intel) or nested paging (AMD).
+    case nested
+}

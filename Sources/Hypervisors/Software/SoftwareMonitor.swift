@@ -11,7 +11,7 @@ import X86Engine
 ///
 /// Guest time counts what the guest sees. Hidden page faults, entries to the monitor and the expansion of translated
 /// code add nothing; so a guest does the same at the same counts as on the bare machine.
-package final class SoftwareMonitor {
+package final class SoftwareMonitor: GuestMonitor {
     package let technique: Technique
     /// What the guest believes its processor to be.
     package let guest: Processor
@@ -24,6 +24,9 @@ package final class SoftwareMonitor {
     /// The linear address of the monitor's region in the address space that the machine runs in.
     private(set) var base: UInt64 = 0
     package private(set) var statistics = MonitorStatistics()
+    package var observer: (any MonitorObserver)?
+    /// Why the guest was left last.
+    private var lastCause = MonitorCause.start
     private var knownResets: UInt64 = .max
     private var knownRoot: UInt64 = .max
     /// True while something is watched that only the interpreter meets.
@@ -222,6 +225,7 @@ package final class SoftwareMonitor {
         }
         loadMachine(level: level, rip: rip, root: knownRoot)
         statistics.entries &+= 1
+        if observer != nil { report(.entry, physical: machine.privilegePoint(at: rip)) }
         return true
     }
 
@@ -276,6 +280,7 @@ package final class SoftwareMonitor {
         let physical = machine.state
         var exit = MachineExit(rip: physical.pointee.rip)
         if result == .ringZero { exit = takeFrame() }
+        lastCause = cause(of: exit)
         // The flags that belong to the monitor in ring 1 are not the guest's.
         let level = virtual.pointee.cpl
         let owned = level == 0 ? RFLAGS.IF | RFLAGS.IOPL : 0
@@ -287,7 +292,11 @@ package final class SoftwareMonitor {
         physical.pointee.interruptShadow = 0
         if level == 0, let translator {
             guest.systemFlags = guest.systemFlags & ~RFLAGS.IF | memory.read(.interruptFlag) & RFLAGS.IF
-            if translator.recover(exit) == .resume { return .retry }
+            let next = translator.recover(exit)
+            if observer != nil { reportExit(at: exit.rip, level: level) }
+            if next == .resume { return .retry }
+        } else if observer != nil {
+            reportExit(at: exit.rip, level: level)
         }
         guard result == .ringZero, let vector = exit.vector else {
             return result == .deadline ? .retry : .emulate
@@ -295,6 +304,36 @@ package final class SoftwareMonitor {
         statistics.exits[Int(vector)] &+= 1
         guard vector == 14 else { return .emulate }
         return handlePageFault(exit)
+    }
+
+    private func cause(of exit: MachineExit) -> MonitorCause {
+        switch exit.vector {
+        case nil: .interruption
+        case MonitorLayout.callOutVector: .callOut
+        case MonitorLayout.linkVector: .branch
+        case 6 where exit.isSystemCall: .systemCall
+        case let vector?:
+            .exception(
+                vector: vector, errorCode: Self.vectorsWithErrorCode.contains(vector) ? exit.errorCode : nil,
+                address: vector == 14 ? exit.address : nil)
+        }
+    }
+
+    /// Tells the observer that the guest was left, at an address of the machine's.
+    private func reportExit(at rip: UInt64, level: UInt8) {
+        var physical = machine.privilegePoint(at: rip)
+        physical.cpl = max(level, 1)
+        physical.cs = guest.state.pointee.cs.selector & ~3 | UInt16(physical.cpl)
+        physical.ss = guest.state.pointee.ss.selector & ~3 | UInt16(physical.cpl)
+        report(.exit, physical: physical)
+    }
+
+    private func report(_ direction: MonitorCrossing.Direction, physical: PrivilegePoint) {
+        observer?.crossed(
+            MonitorCrossing(
+                technique: technique, direction: direction, cause: lastCause,
+                guest: guest.privilegePoint(at: guest.state.pointee.rip), physical: physical,
+                time: guest.state.pointee.time))
     }
 
     /// Reads the frame that the entry to ring 0 has left, and sets the machine's registers back to before it.
@@ -308,7 +347,9 @@ package final class SoftwareMonitor {
             physical.pointee.time &-= 1
             machine.systemFlags = physical.pointee.r11 & ~RFLAGS.status
             machine.setStatusFlags(physical.pointee.r11)
-            return MachineExit(rip: physical.pointee.rcx &- 2, vector: 6)
+            var exit = MachineExit(rip: physical.pointee.rcx &- 2, vector: 6)
+            exit.isSystemCall = true
+            return exit
         }
         let vector = UInt8(truncatingIfNeeded: entry >> 3)
         let hasErrorCode = Self.vectorsWithErrorCode.contains(vector)
@@ -375,6 +416,8 @@ struct MachineExit {
     var errorCode: UInt32 = 0
     /// CR2 of a page fault.
     var address: UInt64 = 0
+    /// SYSCALL, which the monitor treats like an instruction that faults.
+    var isSystemCall = false
 
     init(rip: UInt64, vector: UInt8? = nil) {
         self.rip = rip
@@ -387,25 +430,6 @@ extension SoftwareMonitor: MemoryTracer {
         if !byWalk { shadow.tableChanged(page: page, offset: offset, count: count) }
         translator?.codeChanged(page: page, offset: offset, count: count)
     }
-}
-
-/// What a software monitor has done so far.
-package struct MonitorStatistics: Equatable, Sendable {
-    /// World switches into the guest.
-    package var entries: UInt64 = 0
-    /// Entries to ring 0 by vector, as the processor performed them.
-    package var exits = [UInt64](repeating: 0, count: 256)
-    package var systemCalls: UInt64 = 0
-    /// Page faults that the guest has not seen.
-    package var hiddenPageFaults: UInt64 = 0
-    /// Page faults that went on to the guest.
-    package var truePageFaults: UInt64 = 0
-    /// Instructions that were interpreted because they came to the monitor.
-    package var emulated: UInt64 = 0
-    /// Instructions that were interpreted because the mode demands it.
-    package var interpreted: UInt64 = 0
-    /// How often the region moved out of the guest's way.
-    package var moves: UInt64 = 0
 }
 
 /// The buses of the machine as its deprivileged code finds them: nothing there is within its reach.

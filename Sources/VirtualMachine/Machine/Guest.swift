@@ -14,8 +14,8 @@ public final class Guest {
     public let transitions: TransitionLog
     /// What the guest believes its processor to be; without a monitor below it also the one that executes.
     package let processor: Processor
-    /// The monitor of a deprivileged guest.
-    package let monitor: SoftwareMonitor?
+    /// The monitor that runs the guest; nil on the bare machine.
+    package let monitor: (any GuestMonitor)?
     package let memory: PhysicalMemory
     package let platform: GuestPlatform
     let handlers = HandlerTable()

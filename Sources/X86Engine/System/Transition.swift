@@ -107,7 +107,8 @@ extension Processor {
         _ = environment.intercept(.transition(record))
     }
 
-    private func privilegePoint(at rip: UInt64) -> PrivilegePoint {
+    /// Level, code and stack as they are, with RIP as given.
+    package func privilegePoint(at rip: UInt64) -> PrivilegePoint {
         PrivilegePoint(
             cpl: cpl, cs: state.pointee.cs.selector, rip: rip, ss: state.pointee.ss.selector, rsp: state.pointee.rsp,
             cr3: state.pointee.cr3, rflags: state.pointee.rflags)

@@ -1,0 +1,151 @@
+import X86Engine
+
+/// Who runs a guest in the place of its processor, whatever the technique.
+///
+/// Between two runs the guest's state is in its own processor, `guest`, and its memory; so every monitor can go on where
+/// another one has stopped.
+package protocol GuestMonitor: AnyObject {
+    var technique: Technique { get }
+    /// What the guest believes its processor to be.
+    var guest: Processor { get }
+    /// The processor that executes.
+    var machine: Processor { get }
+    var statistics: MonitorStatistics { get }
+    /// What the parts have done, in words.
+    var report: String { get }
+    /// Hears of every crossing; nil while nobody listens, which costs nothing.
+    var observer: (any MonitorObserver)? { get set }
+    /// Runs the guest until the machine around it is needed, as `Processor.run` does.
+    func run() -> RunResult
+    /// Forgets what was derived from memory and state, after all of it may have been replaced.
+    func stateReplaced()
+}
+
+/// Someone who is told what happens between a guest and its monitor.
+package protocol MonitorObserver: AnyObject {
+    /// A crossing has happened; between two of them the guest's processor holds the guest's state at an exit, and that
+    /// with which the guest goes on at an entry.
+    func crossed(_ crossing: MonitorCrossing)
+    /// The guest calls its hypervisor; nothing has changed yet.
+    ///
+    /// `.proceed` lets the hypervisor do it, `.reply` gives the result in its place, `.skip` leaves the registers alone,
+    /// `.inject` raises a fault at the instruction.
+    func called(_ call: Hypercall) -> EventVerdict
+}
+
+/// One change of sides between a guest and its monitor.
+package struct MonitorCrossing: Equatable, Sendable {
+    package enum Direction: Equatable, Sendable { case exit, entry }
+
+    package var technique: Technique
+    package var direction: Direction
+    /// Why the guest was left; of an entry the cause of the exit before it.
+    package var cause: MonitorCause
+    /// The place in the guest, as the guest sees it.
+    package var guest: PrivilegePoint
+    /// The same place as the machine's processor runs it: its real level, RIP in a translation cache, the real CR3.
+    package var physical: PrivilegePoint
+    /// How deep the guest is nested; 1 below the monitor that owns the machine.
+    package var depth: UInt8 = 1
+    /// Guest time.
+    package var time: UInt64
+
+    /// The name of the cause, as the technique's manual calls it.
+    package var reason: String { cause.name(under: technique) }
+}
+
+/// Why a guest was left for its monitor.
+package enum MonitorCause: Equatable, Sendable {
+    /// Nothing has run yet.
+    case start
+    /// VT-x or AMD-V left the guest.
+    case exit(VMExit)
+    /// An exception, or an interrupt instruction, of deprivileged code entered ring 0.
+    case exception(vector: UInt8, errorCode: UInt32?, address: UInt64?)
+    /// SYSCALL of deprivileged code entered ring 0.
+    case systemCall
+    /// Translated code needs the monitor for an instruction.
+    case callOut
+    /// Translated code goes where no translation is linked yet.
+    case branch
+    /// The guest calls its hypervisor.
+    case hypercall(Hypercall)
+    /// Something is due, or a watched place was met.
+    case interruption
+
+    /// The name of the cause; exits have those of the manual of the technique.
+    package func name(under technique: Technique) -> String {
+        switch self {
+        case .start: "start"
+        case .exit(let exit): exit.name(under: technique)
+        case .exception(let vector, _, _): Fault(vector: vector).name
+        case .systemCall: "systemCall"
+        case .callOut: "callOut"
+        case .branch: "branch"
+        case .hypercall(let call): call.name
+        case .interruption: "interruption"
+        }
+    }
+}
+
+extension VMExit {
+    /// The name of the exit reason (SDM volume 3 appendix C) or exit code (APM volume 2 appendix C).
+    package func name(under technique: Technique) -> String {
+        switch technique {
+        case .vmx:
+            VMXExitReason(rawValue: UInt32(truncatingIfNeeded: code & 0xFFFF)).map { "\($0)" } ?? "reason \(code)"
+        case .svm: "code 0x" + String(code, radix: 16)
+        case .bare, .trapAndEmulate, .translate, .paravirtual: "exit \(code)"
+        }
+    }
+}
+
+/// A call of a guest to its hypervisor.
+package struct Hypercall: Equatable, Sendable {
+    /// The name of the interface that it belongs to.
+    package var interface: String
+    package var number: UInt64
+    /// The call's name in that interface; its number where it has none.
+    package var name: String
+    package var arguments: [UInt64]
+    /// Nil before the call is done.
+    package var result: UInt64?
+
+    package init(
+        interface: String, number: UInt64, name: String, arguments: [UInt64] = [], result: UInt64? = nil
+    ) {
+        self.interface = interface
+        self.number = number
+        self.name = name
+        self.arguments = arguments
+        self.result = result
+    }
+}
+
+/// What a monitor has done so far.
+package struct MonitorStatistics: Equatable, Sendable {
+    /// World switches into the guest.
+    package var entries: UInt64 = 0
+    /// Exits: by vector where the guest runs deprivileged, else by exit reason (the last for all codes beyond).
+    package var exits = [UInt64](repeating: 0, count: 1056)
+    package var systemCalls: UInt64 = 0
+    /// Page faults that the guest has not seen.
+    package var hiddenPageFaults: UInt64 = 0
+    /// Page faults that went on to the guest.
+    package var truePageFaults: UInt64 = 0
+    /// Instructions that were interpreted because they came to the monitor.
+    package var emulated: UInt64 = 0
+    /// Instructions that were interpreted because the mode demands it.
+    package var interpreted: UInt64 = 0
+    /// Events that the monitor delivered into the guest.
+    package var injections: UInt64 = 0
+    /// How often the region moved out of the guest's way.
+    package var moves: UInt64 = 0
+
+    /// All exits.
+    package var totalExits: UInt64 { exits.reduce(0, &+) }
+
+    package mutating func countExit(_ code: UInt64) {
+        exits[Int(truncatingIfNeeded: min(code, UInt64(exits.count - 1)))] &+= 1
+    }
+}
