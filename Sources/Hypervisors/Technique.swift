@@ -1,5 +1,5 @@
 /// How a guest's privileged side is virtualized.
-package enum Technique: String, CaseIterable, Sendable {
+public enum Technique: String, CaseIterable, Sendable {
     /// No hypervisor: the guest kernel runs at ring 0 of the machine.
     case bare
     /// The kernel runs at ring 1, and a monitor emulates what faults.
@@ -14,7 +14,7 @@ package enum Technique: String, CaseIterable, Sendable {
     case svm
 
     /// Whether this version can run guests so; others are refused by name.
-    package var isImplemented: Bool {
+    public var isImplemented: Bool {
         switch self {
         case .bare, .trapAndEmulate, .translate: true
         case .paravirtual, .vmx, .svm: false
@@ -28,12 +28,21 @@ package enum Technique: String, CaseIterable, Sendable {
         case .bare, .paravirtual, .vmx, .svm: false
         }
     }
+
+    /// The ways in which a monitor of the technique can keep control of memory, the usual one first.
+    public var pagings: [Paging] {
+        switch self {
+        case .bare, .paravirtual: []
+        case .trapAndEmulate, .translate: [.shadow]
+        case .vmx, .svm: [.nested, .shadow]
+        }
+    }
 }
 
-/// How the guest's physical addresses become the machine's.
-package enum Paging: String, CaseIterable, Sendable {
-    /// The monitor keeps page tables of its own, made from the guest's.
+/// How a monitor keeps control of a guest's memory.
+public enum Paging: String, CaseIterable, Sendable {
+    /// The processor walks tables of the monitor's, which follow the guest's.
     case shadow
-    /// The processor translates twice: extended page tables (Intel) or nested paging (AMD).
+    /// The processor walks the guest's tables and translates every address in them by the monitor's (EPT, NPT).
     case nested
 }

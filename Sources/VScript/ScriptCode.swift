@@ -20,6 +20,7 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
     case missingProperty = "V0315"
     case repeatedProperty = "V0316"
     case functionTooLarge = "V0317"
+    case impossibleCombination = "V0318"
     case notImplemented = "V0320"
 
     case overflow = "V0401"
@@ -114,9 +115,13 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
             "a function has at most 250 variables and values in use at once",
             failing: "fn f(x) { x }\nf(" + (0..<260).map(String.init).joined(separator: ", ") + ")",
             fixed: "fn f(x) { x }\nf([1, 2, 3])"),
+        .impossibleCombination: .init(
+            "what is declared fits together: technique, paging, processor model and host",
+            failing: "hypervisor h { technique: .translate; paging: .nested }",
+            fixed: "hypervisor h { technique: .translate; paging: .shadow }"),
         .notImplemented: .init(
-            "this version runs guests on the bare processor; what it lacks is refused by name",
-            failing: "hypervisor vt { technique: .vmx }", fixed: "fn f() { guest g { memory: 4 MiB; boot: .long } }"),
+            "what the language has and this version lacks is refused by name",
+            failing: "switch lan { latency: 50 us }", fixed: "fn f() { guest g { memory: 4 MiB; boot: .long } }"),
 
         .overflow: .init(
             "a result that no int can hold is an error; `&+ &- &* &<<` keep the lowest 64 bits",

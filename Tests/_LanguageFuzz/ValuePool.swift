@@ -3,6 +3,8 @@ enum ValuePool {
     /// What every program of the fuzzer begins with.
     static let preamble = """
         import flat
+        host lab { memory: 64 MiB }
+        hypervisor vt on lab { technique: .translate }
         let image = flat.image(hex"f4", at: 0x7c00, mode: .real)
         var label = nil
         guest g {
@@ -71,6 +73,8 @@ enum ValuePool {
         "list": ["[]", "list", "[1, 2.0, \"x\", nil]", "knot", "nested", "[3, 1, 2]"],
         "map": ["[:]", "map", "knotted", "[a: 1, b: [c: 2]]"],
         "function": ["identity", "print"],
+        "host": ["lab"],
+        "hypervisor": ["vt"],
         "guest": ["g"],
         "cpu": ["g.cpu", "stop.cpu"],
         "memory": ["g.mem", "g.cpu.mem"],

@@ -43,6 +43,8 @@ package enum Catalogue {
         Section(
             "map", "Values by key, such as `[name: \"vm\"]`; a key is a member too.", CollectionMembers.map.entries),
         Section("function", "What `fn` makes.", CollectionMembers.function.entries),
+        Section("host", "What `host` declares.", MachineObject.members.entries),
+        Section("hypervisor", "What guests run on.", HypervisorObject.members.entries),
         Section("guest", "A machine; its events are members too.", GuestObject.members.entries),
         Section(
             "cpu", "A processor; registers such as `rax` and flags such as `IF` are members too.",

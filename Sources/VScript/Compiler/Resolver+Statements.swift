@@ -171,8 +171,8 @@ extension Resolver {
                 .notImplemented, "`\(name.text)` of a `\(kind.name)` is not implemented", at: syntax.span,
                 notes: [refusal])
         }
-        if case .literal(let literal) = value.code, !property.type.accepts(literal.value) {
-            diagnostics.append(property.refuse(literal.value, at: value.span))
+        if case .literal(let literal) = value.code {
+            if let report = property.objection(to: literal.value, at: value.span) { diagnostics.append(report) }
         }
         return Node(syntax.span, .property(declaration: own, name: name.text, value))
     }
@@ -310,17 +310,6 @@ extension Resolver {
     }
 
     private mutating func refuse(_ kind: KindSchema, _ syntax: DeclarationSyntax) {
-        let properties: [PropertySyntax] = (syntax.body?.statements ?? []).compactMap {
-            if case .property(let property) = $0 { property } else { nil }
-        }
-        let technique = properties.first { $0.name?.text == "technique" }
-        if let technique, case .symbol(let symbol) = technique.value, let property = kind.property("technique"),
-            property.type.accepts(.symbol(symbol.name))
-        {
-            return report(
-                .notImplemented, "the technique `.\(symbol.name)` is not implemented", at: symbol.span,
-                notes: kind.refusal.map { [$0] } ?? [])
-        }
         report(
             .notImplemented, "`\(kind.name)` is not implemented", at: syntax.header,
             notes: kind.refusal.map { [$0] } ?? [])
@@ -364,8 +353,17 @@ extension Resolver {
 }
 
 extension PropertySchema {
+    /// What is to be said against a value; nil if the property takes it.
+    func objection(to value: ScriptValue, at span: SourceSpan) -> Diagnostic? {
+        guard type.accepts(value) else { return refuse(value, at: span) }
+        guard case .symbol(let symbol) = value, missing.contains(symbol) else { return nil }
+        return Diagnostic(
+            ScriptCode.notImplemented, "the \(name) `.\(symbol)` is not implemented", at: span,
+            notes: ["this version has \(choices.map { "`.\($0)`" }.joined(separator: ", "))"])
+    }
+
     /// The report about a value that the property does not take.
-    func refuse(_ value: ScriptValue, at span: SourceSpan) -> Diagnostic {
+    private func refuse(_ value: ScriptValue, at span: SourceSpan) -> Diagnostic {
         let guess = type.suggestion(for: value)
         var found = value.typeName
         switch value {

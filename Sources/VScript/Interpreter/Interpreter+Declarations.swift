@@ -43,7 +43,7 @@ extension Interpreter {
         let value = heap.value(base[i.b])
         if name == Declaration.variablesName { return try declaration.remember(value) }
         guard let property = declaration.kind.property(name) else { return }
-        guard property.type.accepts(value) else { throw Interruption.fault(Fault(property.refuse(value, at: span))) }
+        if let report = property.objection(to: value, at: span) { throw Interruption.fault(Fault(report)) }
         declaration.properties[name] = (value, span)
         try session.heedProperty(name, of: declaration)
     }

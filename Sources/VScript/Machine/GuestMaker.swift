@@ -5,15 +5,26 @@ import VirtualMachine
 final class GuestMaker: DeclarationMaker {
     /// The guests in the order of their declaration.
     private(set) var guests: [GuestObject] = []
+    private var hypervisors: [HypervisorObject] = []
     private var memory: UInt64 = 0
 
     func make(_ declaration: Declaration, in session: Session) throws -> ScriptValue {
-        if declaration.kind.name == "device" { return try device(declaration, in: session) }
-        guard declaration.kind.name == "guest" else {
+        switch declaration.kind.name {
+        case "guest": return try guest(declaration, in: session)
+        case "device": return try device(declaration, in: session)
+        case "host": return .object(MachineObject(declaration))
+        case "hypervisor":
+            let hypervisor = try HypervisorObject(declaration)
+            hypervisors.append(hypervisor)
+            return .object(hypervisor)
+        case let name:
             throw HostFailure(
-                .notImplemented, "`\(declaration.kind.name)` is not implemented",
-                notes: declaration.kind.refusal.map { [$0] } ?? [])
+                .notImplemented, "`\(name)` is not implemented", notes: declaration.kind.refusal.map { [$0] } ?? [])
         }
+    }
+
+    private func guest(_ declaration: Declaration, in session: Session) throws -> ScriptValue {
+        let hypervisor = try hypervisor(of: declaration)
         if let count = declaration.integer("cpus"), count > 1 {
             throw located(
                 .notImplemented, "a guest with \(count) processors is not implemented: it has one", declaration, "cpus")
@@ -31,6 +42,14 @@ final class GuestMaker: DeclarationMaker {
                 throw Interruption.fault(Fault(error, at: cpuid.span))
             }
         }
+        if let hypervisor {
+            configuration.hypervisor = hypervisor.configuration
+            if let clock = hypervisor.host?.clock { configuration.cpu.clock = clock }
+            do throws(HypervisorConfiguration.Objection) { try configuration.check() } catch {
+                throw Interruption.fault(
+                    Fault(HostFailure(error, in: hypervisor.configuration), at: declaration.span(of: "cpuid")))
+            }
+        }
         configuration.seed = UInt64(truncatingIfNeeded: declaration.integer("seed") ?? 0)
         let (total, overflow) = memory.addingReportingOverflow(configuration.memory)
         guard !overflow, total <= session.limits.guestMemory else {
@@ -38,6 +57,11 @@ final class GuestMaker: DeclarationMaker {
                 .guestMemoryLimit, "the guests need more than \(session.limits.guestMemory) bytes of memory",
                 declaration, "memory",
                 notes: ["the limit is `Limits.guestMemory`"])
+        }
+        if let host = hypervisor?.host, !host.take(configuration.memory) {
+            throw located(
+                .impossibleCombination, "the guests on \(host.name) need more than its memory", declaration, "memory",
+                notes: ["it has \(host.memory ?? 0) bytes, and \(host.used) of them are taken"])
         }
         let guest: Guest
         do throws(GuestError) {
@@ -47,8 +71,9 @@ final class GuestMaker: DeclarationMaker {
         }
         memory = total
         try addSymbols(to: guest, declaration, session.files)
-        let object = GuestObject(guest, name: name, session: session)
+        let object = GuestObject(guest, name: name, on: hypervisor, session: session)
         guests.append(object)
+        hypervisor?.add(object)
         for handler in declaration.handlers {
             do {
                 try object.install(handler)
@@ -62,6 +87,19 @@ final class GuestMaker: DeclarationMaker {
             }
         }
         return .object(object)
+    }
+
+    /// What a guest is declared on; nil for a bare machine.
+    private func hypervisor(of declaration: Declaration) throws -> HypervisorObject? {
+        guard let parent = declaration.parent else { return nil }
+        guard case .object(let object) = parent, let hypervisor = object as? HypervisorObject else {
+            throw Interruption.fault(
+                Fault(
+                    HostFailure(
+                        .wrongType, "a guest runs on a hypervisor, not on \(parent.typeName)",
+                        notes: ["without `on` it runs on the bare machine"]), at: declaration.header))
+        }
+        return hypervisor
     }
 
     /// Makes a device, and puts it into its guest as soon as there is one.
@@ -151,6 +189,7 @@ final class GuestMaker: DeclarationMaker {
     }
 
     func close() {
+        for hypervisor in hypervisors { hypervisor.close() }
         for guest in guests { guest.close() }
     }
 }

@@ -5,6 +5,8 @@ import VirtualMachine
 final class GuestObject: TabledObject, EventSource {
     let guest: Guest
     let name: String
+    /// What it was declared on; nil for a bare machine.
+    let hypervisor: HypervisorObject?
     private unowned let session: Session
     /// Handlers that are installed.
     private var handlers: [ObjectIdentifier: (handler: Handler, id: HandlerID)] = [:]
@@ -13,9 +15,10 @@ final class GuestObject: TabledObject, EventSource {
     private(set) var isRunning = false
     private(set) var lastStop: StopObject?
 
-    init(_ guest: Guest, name: String, session: Session) {
+    init(_ guest: Guest, name: String, on hypervisor: HypervisorObject?, session: Session) {
         self.guest = guest
         self.name = name
+        self.hypervisor = hypervisor
         self.session = session
     }
 
@@ -172,6 +175,12 @@ final class GuestObject: TabledObject, EventSource {
     static let members = MemberTable<GuestObject>(
         properties: [
             Property("name", "What it was declared as.") { .string($0.name) },
+            Property("hypervisor", "What it was declared on, or nil.") { guest in
+                guest.hypervisor.map { .object($0) } ?? .nil
+            },
+            Property("technique", "How its privileged side is virtualized; `.bare` without a hypervisor.") {
+                .symbol($0.guest.configuration.technique.rawValue)
+            },
             Property("cpu", "Its processor.") { .object(CPUObject($0)) },
             Property("cpus", "Its processors.") { .items([.object(CPUObject($0))]) },
             Property("mem", "Its memory, by physical address.") { .object(MemoryObject($0, isVirtual: false)) },

@@ -1,29 +1,17 @@
+import VirtualMachine
+
 extension Schema {
     /// The kinds of the language (README 2.4), with the events of guests and devices (README 2.5).
     package static let standard = Schema([
         KindSchema(
             "host", "The machine that everything runs on.",
             properties: [
-                PropertySchema("cpus", .integer(1...1_024), "how many processors it has"),
-                PropertySchema("memory", .size, "its memory"),
-                PropertySchema("clock", .frequency, "the rate of its time-stamp counters"),
-            ], refusal: "a modelled host is not implemented yet: leave the declaration out"),
-        KindSchema(
-            "hypervisor", "A monitor that runs guests.", on: ["host", "guest"],
-            properties: [
-                PropertySchema("type", .integer(1...2), "1 on the bare machine, 2 in a guest"),
+                PropertySchema("cpus", .integer(1...1_024), "how many processors it has; 1 if not given"),
+                PropertySchema("memory", .size, "its memory, which guests share; without limit if not given"),
                 PropertySchema(
-                    "technique", .symbol(["trapAndEmulate", "translate", "paravirtual", "vmx", "svm"]),
-                    "how it keeps control of the processor"),
-                PropertySchema("paging", .symbol(["shadow", "nested"]), "how it keeps control of memory"),
-                PropertySchema(
-                    "abi", .symbol(["none", "xen", "kvm", "hyperv", "vmware", "virtualbox", "zvm"]),
-                    "what guests can detect and call"),
-                PropertySchema("cost", .any, "what transitions are said to cost"),
-            ],
-            refusal: "hypervisors are not implemented yet: this version runs guests on the bare processor, "
-                + "without `hypervisor` and without `on`"),
-        guest, ring, gate, device,
+                    "clock", .frequency, "the rate of its time-stamp counters, 1 MHz to 10 GHz; 1 GHz if not given"),
+            ], members: { MachineObject.members.names }),
+        hypervisor, guest, ring, gate, device,
         KindSchema(
             "volume", "Contents of a disk.",
             properties: [
@@ -47,7 +35,26 @@ extension Schema {
             ], isScope: true),
     ])
 
-    /// A bare machine.
+    /// A monitor that guests run on.
+    static let hypervisor = KindSchema(
+        "hypervisor", "A monitor that runs guests.", on: ["host", "guest"],
+        properties: [
+            PropertySchema("type", .integer(1...2), "1 on the machine itself, 2 in an operating system of the host's"),
+            PropertySchema(
+                "technique", .symbol(Technique.allCases.map(\.rawValue)), isRequired: true,
+                "how it keeps control of the processor; with `.bare` there is none that does",
+                missing: Technique.allCases.filter { !$0.isImplemented }.map(\.rawValue)),
+            PropertySchema(
+                "paging", .symbol(Paging.allCases.map(\.rawValue)),
+                "how it keeps control of memory; the usual way of the technique if not given"),
+            PropertySchema(
+                "abi", .symbol(["none", "xen", "kvm", "hyperv", "vmware", "virtualbox", "zvm"]),
+                "what guests can detect and call; nothing if not given",
+                missing: ["xen", "kvm", "hyperv", "vmware", "virtualbox", "zvm"]),
+            PropertySchema("cost", .any, "what transitions are said to cost", refusal: "costs are not modelled yet"),
+        ], members: { HypervisorObject.members.names })
+
+    /// A machine, bare or on a hypervisor.
     static let guest = KindSchema(
         "guest", "A machine.", on: ["hypervisor"],
         properties: [

@@ -71,15 +71,27 @@ package struct PropertySchema: Sendable {
     package let summary: String
     /// Why this version refuses the property; nil if it does not.
     package let refusal: String?
+    /// The symbols among its values that this version does not have yet.
+    package let missing: [String]
 
     init(
-        _ name: String, _ type: PropertyType, isRequired: Bool = false, _ summary: String, refusal: String? = nil
+        _ name: String, _ type: PropertyType, isRequired: Bool = false, _ summary: String, refusal: String? = nil,
+        missing: [String] = []
     ) {
         self.name = name
         self.type = type
         self.isRequired = isRequired
         self.summary = summary
         self.refusal = refusal
+        self.missing = missing
+    }
+
+    /// The symbols that it takes in this version.
+    package var choices: [String] {
+        switch type {
+        case .symbol(let names), .symbolOrObject(let names, _): names.filter { !missing.contains($0) }
+        case .integer, .size, .frequency, .duration, .string, .boolean, .list, .address, .any: []
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 import VScriptSyntax
+import VirtualMachine
 
 /// Which of a script's tests run, and who is told about them.
 ///
@@ -81,12 +82,7 @@ extension Session {
     }
 
     /// The techniques that guests can run under.
-    private static let techniques: Set<String> = {
-        guard let hypervisor = Schema.standard.kinds["hypervisor"], hypervisor.refusal == nil,
-            case .symbol(let names) = hypervisor.property("technique")?.type
-        else { return ["bare"] }
-        return Set(names + ["bare"])
-    }()
+    private static let techniques = Set(Technique.allCases.filter(\.isImplemented).map(\.rawValue))
 }
 
 extension Declaration {

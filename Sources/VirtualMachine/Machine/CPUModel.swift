@@ -10,12 +10,13 @@ public struct CPUModel: Sendable {
     public init() {}
 
     /// The names of the models that come with the engine.
-    public static let names = ["intel64", "amd64", "intel32"]
+    public static let names = ["intel64", "intel64VMX", "amd64", "intel32"]
 
     /// Makes a model by its name; nil if there is none.
     public init?(named name: String) {
         switch name {
         case "intel64": model = .intel64
+        case "intel64VMX": model = .intel64VMX
         case "amd64": model = .amd64
         case "intel32": model = .intel32
         default: return nil
@@ -48,6 +49,12 @@ public struct CPUModel: Sendable {
     public var addressBits: Int {
         get { model.physicalAddressWidth }
         set { model.physicalAddressWidth = newValue }
+    }
+
+    /// The rate of the time-stamp counter in Hz, 1 MHz...10 GHz; guest time is in nanoseconds whatever it is.
+    public var clock: UInt64 {
+        get { model.timeStampFrequency }
+        set { model.timeStampFrequency = newValue }
     }
 
     /// The names of all features, as `set` takes them.

@@ -46,9 +46,8 @@ public final class Guest {
     /// Throws `GuestError` when the memory size is not possible or the boot source does not fit.
     public init(_ configuration: GuestConfiguration) throws(GuestError) {
         self.configuration = configuration
-        guard configuration.technique.isImplemented else {
-            throw .configuration(
-                "the technique .\(configuration.technique.rawValue) does not exist in this version")
+        do throws(HypervisorConfiguration.Objection) { try configuration.check() } catch {
+            throw .configuration(error.text)
         }
         do throws(ProcessorModelError) { try configuration.model.check() } catch {
             throw .configuration("the processor model is not possible: \(error.text)")

@@ -1,4 +1,3 @@
-import Hypervisors
 import X86Engine
 
 /// What is chosen when a guest is declared.
@@ -15,12 +14,33 @@ public struct GuestConfiguration: Sendable {
     public var tlbEntries = 1024
     /// Whether decoded code is kept; never visible to the guest.
     public var usesBlockCache = true
+    /// What the guest runs on; `.bare` if not given.
+    public var hypervisor = HypervisorConfiguration()
     package var model = ProcessorModel()
-    package var technique = Technique.bare
 
     /// Makes a configuration with one CPU and 128 MiB.
     public init(name: String = "guest", boot: BootSource) {
         self.name = name
         self.boot = boot
+    }
+}
+
+extension GuestConfiguration {
+    /// How the guest's privileged side is virtualized.
+    public var technique: Technique {
+        get { hypervisor.technique }
+        set { hypervisor.technique = newValue }
+    }
+
+    /// How a monitor keeps control of the guest's memory; nil for the usual way of the technique.
+    public var paging: Paging? {
+        get { hypervisor.paging }
+        set { hypervisor.paging = newValue }
+    }
+
+    /// Throws what does not go together.
+    public func check() throws(HypervisorConfiguration.Objection) {
+        try hypervisor.check()
+        try hypervisor.check(model)
     }
 }

@@ -39,7 +39,8 @@ enum ReferencePages {
             [
                 "`\(property.name)`", property.type.description,
                 property.summary + (property.isRequired ? " (required)" : "")
-                    + (property.refusal.map { " (not in this version: \($0))" } ?? ""),
+                    + (property.refusal.map { " (not in this version: \($0))" } ?? "")
+                    + missing(property.missing),
             ]
         }
         if !properties.isEmpty { text += "\n" + table(["property", "value", "meaning"], properties) }
@@ -48,6 +49,10 @@ enum ReferencePages {
         }
         if !events.isEmpty { text += "\n" + table(["event", ""], events) }
         return text
+    }
+
+    private static func missing(_ symbols: [String]) -> String {
+        symbols.isEmpty ? "" : " (not in this version: \(symbols.map { "`.\($0)`" }.joined(separator: ", ")))"
     }
 
     private static func label(_ rule: KindSchema.LabelRule) -> String {

@@ -1,0 +1,123 @@
+import VScriptSyntax
+import VirtualMachine
+
+/// The machine that everything runs on, as a script declares it with `host`.
+final class MachineObject: TabledObject {
+    let name: String
+    let processors: Int
+    /// In bytes; nil without limit.
+    let memory: UInt64?
+    /// The rate of the time-stamp counters in Hz; nil for the model's own.
+    let clock: UInt64?
+    /// What the guests on it have of its memory.
+    private(set) var used: UInt64 = 0
+    fileprivate(set) var hypervisors: [HypervisorObject] = []
+
+    init(_ declaration: Declaration) {
+        name = declaration.label.isNil ? "host" : declaration.label.text
+        processors = Int(declaration.integer("cpus") ?? 1)
+        memory = declaration.integer("memory").map { UInt64(clamping: $0) }
+        clock = declaration.integer("clock").map { UInt64(clamping: $0) }
+    }
+
+    /// Takes memory for a guest; false if there is not so much left.
+    func take(_ bytes: UInt64) -> Bool {
+        let (sum, overflow) = used.addingReportingOverflow(bytes)
+        guard !overflow, sum <= memory ?? .max else { return false }
+        used = sum
+        return true
+    }
+
+    var typeName: String { "a host" }
+    var text: String { "<host \(name)>" }
+
+    static let members = MemberTable<MachineObject>(properties: [
+        Property("name", "What it was declared as.") { .string($0.name) },
+        Property("cpus", "How many processors it has.") { .integer($0.processors) },
+        Property("memory", "Its memory in bytes, or nil if it has no limit.") { host in
+            host.memory.map { .integer($0) } ?? .nil
+        },
+        Property("used", "The bytes of its memory that guests have.") { .integer($0.used) },
+        Property("clock", "The rate of its time-stamp counters in Hz.") { .integer($0.clock ?? 1_000_000_000) },
+        Property("hypervisors", "The hypervisors on it.") { .items($0.hypervisors.map { .object($0) }) },
+    ])
+}
+
+/// A monitor that guests run on, as a script declares it with `hypervisor`.
+final class HypervisorObject: TabledObject {
+    let name: String
+    let configuration: HypervisorConfiguration
+    let host: MachineObject?
+    private(set) var guests: [GuestObject] = []
+
+    init(_ declaration: Declaration) throws {
+        name = declaration.label.isNil ? "hypervisor" : declaration.label.text
+        host = try Self.host(of: declaration)
+        var configuration = HypervisorConfiguration(
+            declaration.symbol("technique").flatMap(Technique.init(rawValue:)) ?? .bare,
+            paging: declaration.symbol("paging").flatMap(Paging.init(rawValue:)))
+        if declaration.integer("type") == 2 { configuration.place = .hosted }
+        do throws(HypervisorConfiguration.Objection) { try configuration.check() } catch {
+            throw Interruption.fault(
+                Fault(HostFailure(error, in: configuration), at: declaration.span(of: "\(error.part)")))
+        }
+        self.configuration = configuration
+        host?.hypervisors.append(self)
+    }
+
+    /// What a hypervisor is declared on; nil for a machine that nothing is said about.
+    private static func host(of declaration: Declaration) throws -> MachineObject? {
+        guard let parent = declaration.parent else { return nil }
+        guard case .object(let object) = parent, let host = object as? MachineObject else {
+            let isNested = if case .object(let object) = parent { object is GuestObject } else { false }
+            let failure =
+                isNested
+                ? HostFailure(
+                    .notImplemented, "a hypervisor in a guest is not implemented",
+                    notes: ["the code of a guest with `cpuid: .intel64VMX` can itself be a hypervisor"])
+                : HostFailure(.wrongType, "a hypervisor runs on a host, not on \(parent.typeName)")
+            throw Interruption.fault(Fault(failure, at: declaration.header))
+        }
+        return host
+    }
+
+    func add(_ guest: GuestObject) { guests.append(guest) }
+
+    func close() { guests = [] }
+
+    var typeName: String { "a hypervisor" }
+    var text: String { "<hypervisor \(name)>" }
+
+    static let members = MemberTable<HypervisorObject>(properties: [
+        Property("name", "What it was declared as.") { .string($0.name) },
+        Property("technique", "How it keeps control of the processor.") {
+            .symbol($0.configuration.technique.rawValue)
+        },
+        Property("paging", "How it keeps control of memory, or nil if it does not.") { hypervisor in
+            hypervisor.configuration.effectivePaging.map { .symbol($0.rawValue) } ?? .nil
+        },
+        Property("type", "1 on the machine itself, 2 in an operating system of the host's.") {
+            .integer($0.configuration.place.rawValue)
+        },
+        Property("host", "What it was declared on, or nil.") { hypervisor in
+            hypervisor.host.map { .object($0) } ?? .nil
+        },
+        Property("guests", "The guests on it.") { .items($0.guests.map { .object($0) }) },
+    ])
+}
+
+extension HostFailure {
+    /// What does not go together in a declaration.
+    init(_ objection: HypervisorConfiguration.Objection, in configuration: HypervisorConfiguration) {
+        let notes: [String] =
+            switch objection.part {
+            case .technique: []
+            case .paging:
+                configuration.technique.pagings.isEmpty
+                    ? ["leave `paging:` out"]
+                    : ["it has \(configuration.technique.pagings.map { ".\($0.rawValue)" }.joined(separator: ", "))"]
+            case .model: ["`cpuid:` chooses the guest's processor: .intel64 or .amd64"]
+            }
+        self.init(objection.isMissing ? .notImplemented : .impossibleCombination, objection.text, notes: notes)
+    }
+}
