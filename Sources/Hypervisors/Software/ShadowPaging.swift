@@ -43,7 +43,10 @@ final class ShadowPaging {
     }
 
     private let machine: PhysicalMemory
-    private let memory: MonitorMemory
+    /// The page numbers that tables are made in.
+    private let pool: Range<Int>
+    /// What of the monitor's is mapped among the guest's linear addresses; nil if nothing is.
+    private let region: MonitorMemory?
     private let guest: Processor
     private var pages: [Page?]
     private var free: [Int] = []
@@ -106,14 +109,26 @@ final class ShadowPaging {
         }
     }
 
-    init(memory: MonitorMemory, guest: Processor, placement: Placement) {
-        self.memory = memory
-        machine = memory.machine
+    /// Makes shadow tables for a guest that runs deprivileged, with the monitor's region among its addresses.
+    convenience init(memory: MonitorMemory, guest: Processor, placement: Placement) {
+        self.init(
+            machine: memory.machine, pool: memory.pool, guestPages: memory.pages.lowerBound, guest: guest,
+            region: memory, placement: placement)
+    }
+
+    /// Makes shadow tables in some pages of the machine's memory, which begins with the guest's.
+    init(
+        machine: PhysicalMemory, pool: Range<Int>, guestPages: Int, guest: Processor, region: MonitorMemory? = nil,
+        placement: Placement = Placement(slot: 0, window: 0)
+    ) {
+        self.machine = machine
+        self.pool = pool
+        self.region = region
         self.guest = guest
         self.placement = placement
-        pages = [Page?](repeating: nil, count: memory.pool.count)
-        free = Array((0..<memory.pool.count).reversed())
-        firstWriter = [UInt64](repeating: 0, count: memory.pages.lowerBound)
+        pages = [Page?](repeating: nil, count: pool.count)
+        free = Array((0..<pool.count).reversed())
+        firstWriter = [UInt64](repeating: 0, count: guestPages)
     }
 
     // MARK: The root
@@ -141,22 +156,37 @@ final class ShadowPaging {
                 kind: role.isPaged ? .top : .unpaged, level: 4, part: 0, place: role.isPaged ? state.pointee.cr3 : 0)
         }
         rootPage = page(for: key)
-        machine.setQuadword(
-            memory.topEntry | Mark.monitor, at: address(of: rootPage) + UInt64(placement.slot) * 8)
+        if let region {
+            machine.setQuadword(
+                region.topEntry | Mark.monitor, at: address(of: rootPage) + UInt64(placement.slot) * 8)
+        }
         if isThreeLevel {
             // The four pointers are registers, loaded anew.
             let top = page(for: Key(kind: .top, level: 3, part: 0, place: state.pointee.cr3))
             for index in UInt64(0)..<4 { zap(address(of: top) + index * 8) }
             rootPointers = pointers
         }
-        if !role.isLong { mapWindow() }
+        if !role.isLong, let region { mapWindow(of: region) }
         return address(of: rootPage)
+    }
+
+    /// Whether the guest of the tables made last uses 64-bit addresses.
+    var isLong: Bool { role.isLong }
+
+    /// The second table's first four entries as pointers of three-level paging, which have no permissions.
+    var pageDirectoryPointers: [UInt64] {
+        let top = rootPage < 0 ? 0 : machine.quadword(at: address(of: rootPage))
+        return (UInt64(0)..<4).map { index in
+            guard top & PageEntry.P != 0 else { return 0 }
+            let entry = machine.quadword(at: address(of: poolIndex(top)) + index * 8)
+            return entry & PageEntry.P == 0 ? 0 : entry & 0x000F_FFFF_FFFF_F000 | PageEntry.P
+        }
     }
 
     private var isThreeLevel: Bool { role.isPaged && role.isPAE && !role.isLong }
 
     /// Maps the monitor's region into the low 4 GiB.
-    private func mapWindow() {
+    private func mapWindow(of region: MonitorMemory) {
         let linear = placement.window
         let state = guest.state.pointee
         var table = rootPage
@@ -186,7 +216,7 @@ final class ShadowPaging {
             link(child, at: entryAddress, bits: PageEntry.RW | PageEntry.US)
             table = child
         }
-        for (index, entry) in memory.directoryEntries.enumerated() {
+        for (index, entry) in region.directoryEntries.enumerated() {
             let position = (linear >> 21 & 0x1FF) + UInt64(index)
             machine.setQuadword(entry | Mark.monitor, at: address(of: table) + position * 8)
         }
@@ -295,10 +325,10 @@ final class ShadowPaging {
         return Key(kind: .table, level: UInt8(level), part: part, place: UInt64(page))
     }
 
-    private func address(of index: Int) -> UInt64 { machine.address(ofPage: memory.pool.lowerBound + index) }
+    private func address(of index: Int) -> UInt64 { machine.address(ofPage: pool.lowerBound + index) }
 
     private func poolIndex(_ entry: UInt64) -> Int {
-        (machine.ramPage(at: entry & 0x000F_FFFF_FFFF_F000) ?? memory.pool.lowerBound) - memory.pool.lowerBound
+        (machine.ramPage(at: entry & 0x000F_FFFF_FFFF_F000) ?? pool.lowerBound) - pool.lowerBound
     }
 
     private func page(for key: Key) -> Int {
@@ -308,7 +338,7 @@ final class ShadowPaging {
         }
         // The callers have made sure that there is one.
         guard let index = free.popLast() else { return 0 }
-        machine.clear(page: memory.pool.lowerBound + index)
+        machine.clear(page: pool.lowerBound + index)
         pages[index] = Page(key: key)
         byKey[key] = index
         if key.kind == .table {

@@ -58,12 +58,13 @@ public final class Guest {
         } catch {
             throw .boot(error.description)
         }
-        let isMonitored = configuration.technique.isSoftware
-        let machineSize = configuration.memory &+ (isMonitored ? SoftwareMonitor.memorySize : 0)
+        let monitorSize = configuration.monitorSize
+        let machineSize = configuration.memory &+ monitorSize
         guard let machineMemory = PhysicalMemory(size: machineSize) else {
             throw .configuration("the host has no \(machineSize) bytes of memory to give")
         }
-        let memory = isMonitored ? PhysicalMemory(window: configuration.memory, of: machineMemory) : machineMemory
+        let memory =
+            monitorSize > 0 ? PhysicalMemory(window: configuration.memory, of: machineMemory) : machineMemory
         var platformConfiguration = PersonalComputer.Configuration()
         platformConfiguration.memorySize = configuration.memory
         do { platform = try GuestPlatform(platformConfiguration) } catch {
@@ -76,11 +77,7 @@ public final class Guest {
         processor = Processor(
             model: configuration.model, memory: memory, environment: platform,
             tlbEntries: configuration.tlbEntries, blockCacheEnabled: configuration.usesBlockCache)
-        monitor =
-            isMonitored
-            ? SoftwareMonitor(
-                technique: configuration.technique, guest: processor, machineMemory: machineMemory,
-                tlbEntries: configuration.tlbEntries, usesBlocks: configuration.usesBlockCache) : nil
+        monitor = try configuration.makeMonitor(processor, machineMemory)
         deviceMemory = DeviceMemory(memory)
         console = GuestConsole()
         transitions = TransitionLog()

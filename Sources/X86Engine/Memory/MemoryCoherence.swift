@@ -68,7 +68,7 @@ extension PhysicalMemory {
 
     /// Called when one processor has dropped all its translations; marks can go when it was the only one.
     func translationsDropped(by processor: Processor) {
-        if processors.count == 1 { forgetPagingStructures() }
+        if processors.count + (counterpart?.processors.count ?? 0) == 1 { forgetPagingStructures() }
     }
 
     /// Makes every later write mark its page dirty again.

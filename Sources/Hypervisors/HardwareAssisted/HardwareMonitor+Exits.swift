@@ -1,0 +1,102 @@
+import X86
+import X86Engine
+
+extension HardwareMonitor: VirtualMachineMonitor {
+    package func handle(_ exit: VMExit, on processor: Processor) -> ExitDisposition {
+        statistics.countExit(exit.code)
+        lastCause = .exit(exit)
+        switch exit.cause {
+        case .invalidControls, .invalidGuestState, .entryMSRLoadFailure:
+            // Nothing has run, and the guest's processor still has the state: a state that the guest can be in but VM
+            // entry refuses. The instruction is interpreted.
+            guest.takeTransitionCounters(from: machine)
+            pending = .interpret
+            return .stop
+        default: break
+        }
+        takeBack()
+        if observer != nil { report(.exit) }
+        let disposition = dispose(of: exit)
+        if disposition != .stop {
+            machine.takeTransitionCounters(from: guest)
+            reportEntry()
+        }
+        return disposition
+    }
+
+    private func dispose(of exit: VMExit) -> ExitDisposition {
+        if let event = exit.vectoring, !event.source.isInstruction, exit.cause != .tripleFault {
+            // What the delivery met is met again, by the guest's own tables.
+            pending = .redeliver(event)
+            return .stop
+        }
+        switch exit.cause {
+        case .exception(let fault, .exception): return dispose(of: fault)
+        case .externalInterrupt, .interruptWindow: break
+        case .tripleFault:
+            guest.takeFaultChain(from: machine)
+            guest.state.pointee.activity = .shutdown
+        case .exception, .nonMaskableInterrupt, .initialize, .startUp, .nonMaskableInterruptWindow, .taskSwitch,
+            .instruction, .invalidatePage, .controlRegister, .debugRegister, .port, .readModelSpecificRegister,
+            .writeModelSpecificRegister, .secondLevel, .preemptionTimer, .monitorTrap, .taskPriorityBelowThreshold,
+            .invalidControls, .invalidGuestState, .entryMSRLoadFailure:
+            pending = .interpret
+        }
+        return .stop
+    }
+
+    /// An exception of the guest's that leaves it: because it is watched, because of FERR#, or a page fault under
+    /// shadow page tables.
+    private func dispose(of fault: Fault) -> ExitDisposition {
+        if fault.vector == 14, shadow != nil { return disposeOfPageFault(fault) }
+        if fault.vector == 16, guest.state.pointee.cr0 & CR0.NE == 0 {
+            pending = .interpret
+        } else {
+            pending = .deliver(fault)
+        }
+        return .stop
+    }
+
+    /// A page fault of the machine's: the guest's own, one that it must not see, or an access to be emulated.
+    private func disposeOfPageFault(_ fault: Fault) -> ExitDisposition {
+        guard let shadow else { return .stop }
+        pending = .interpret
+        let code = fault.errorCode ?? 0
+        // An instruction that reads a descriptor does that as a supervisor.
+        guard code & PageFaultCode.US != 0 || guest.state.pointee.cpl != 3 else { return .stop }
+        let kind: AccessKind =
+            code & PageFaultCode.ID != 0 ? .execute : code & PageFaultCode.WR != 0 ? .write : .read
+        do throws(Fault) {
+            guard try shadow.fill(fault.address, kind) else { return .stop }
+            statistics.hiddenPageFaults &+= 1
+            backEnd.useShadow(shadow)
+            if shadow.resets != knownResets {
+                knownResets = shadow.resets
+                machine.flushTLB()
+            } else if !machine.allows(fault.address, kind) {
+                // What the shadow cannot express (a supervisor's writes while CR0.WP is clear) is emulated.
+                return .stop
+            }
+            pending = .nothing
+            return .retry
+        } catch {
+            statistics.truePageFaults &+= 1
+            guard guest.watched.contains(.exception) else {
+                pending = .nothing
+                return .inject(error)
+            }
+            pending = .deliver(error)
+            return .stop
+        }
+    }
+}
+
+extension EventSource {
+    /// The event is an instruction's, which is executed again with it.
+    fileprivate var isInstruction: Bool {
+        switch self {
+        case .softwareInterrupt, .softwareException, .privilegedSoftwareException: true
+        case .exception, .externalInterrupt, .nonMaskableInterrupt: false
+        }
+    }
+}

@@ -1,0 +1,324 @@
+import X86
+import X86Engine
+
+/// The monitor of a guest that the processor itself keeps apart: VT-x or AMD-V.
+///
+/// As with every monitor the guest's processor holds what the guest believes, and the machine's executes: the guest
+/// kernel at ring 0 of the guest mode, by a control structure in the monitor's memory. What leaves the guest and is none
+/// of the monitor's business (a port, an MSR, a device) is interpreted on the guest's processor, where it means what it
+/// means on the bare machine; so exits add nothing to guest time, and the guest does the same at the same counts.
+package final class HardwareMonitor: GuestMonitor {
+    package let technique: Technique
+    package let paging: Paging
+    package let guest: Processor
+    package let machine: Processor
+    package internal(set) var statistics = MonitorStatistics()
+    package var observer: (any MonitorObserver)?
+    let backEnd: any HardwareBackEnd
+    /// Nil with second-level tables.
+    let shadow: ShadowPaging?
+    private let environment = HardwareEnvironment()
+    /// What the last exit has left to be done.
+    var pending = PendingWork.nothing
+    var lastCause = MonitorCause.start
+    var knownResets: UInt64 = 0
+    private var knownWatched: EventKinds = []
+
+    /// What is to be done on the guest's processor before the guest goes on.
+    enum PendingWork {
+        case nothing
+        /// The instruction at RIP.
+        case interpret
+        /// An exception at RIP.
+        case deliver(Fault)
+        /// An event whose delivery was interrupted.
+        case redeliver(VectoringEvent)
+    }
+
+    /// The bytes that a monitor takes of the machine's memory, behind the guest's.
+    package static func memorySize(_ paging: Paging, guestMemory: UInt64) -> UInt64 {
+        HardwareMemory.size(paging, guestMemory: guestMemory)
+    }
+
+    /// Makes a monitor for a guest processor, whose memory is a window of `machineMemory`; nil if a machine with the
+    /// guest's processor cannot carry the technique.
+    package init?(
+        technique: Technique, paging: Paging, guest: Processor, machineMemory: PhysicalMemory, tlbEntries: Int,
+        usesBlocks: Bool
+    ) {
+        guard let model = Self.machineModel(for: guest.model, technique) else { return nil }
+        self.technique = technique
+        self.paging = paging
+        self.guest = guest
+        machine = Processor(
+            model: model, memory: machineMemory, environment: environment, tlbEntries: tlbEntries,
+            blockCacheEnabled: usesBlocks)
+        let memory = HardwareMemory(machine: machineMemory, guestPages: Int(guest.memory.size >> 12))
+        guard let backEnd = Self.backEnd(technique, machine, guest, memory, paging) else { return nil }
+        self.backEnd = backEnd
+        switch paging {
+        case .nested: shadow = nil
+        case .shadow:
+            shadow = ShadowPaging(
+                machine: machineMemory, pool: memory.tables, guestPages: memory.guestPages, guest: guest)
+        }
+        machine.monitor = self
+        environment.monitor = self
+        if shadow != nil {
+            guest.memory.tracer = self
+            machineMemory.tracer = self
+        }
+    }
+
+    /// The guest's model with the extension, nil for the other vendor's.
+    ///
+    /// The guest keeps its own CPUID.
+    private static func machineModel(for guest: ProcessorModel, _ technique: Technique) -> ProcessorModel? {
+        var model = guest
+        switch technique {
+        case .vmx:
+            guard guest.vendor == .intel else { return nil }
+            model.features.insert(.vmx)
+        case .bare, .trapAndEmulate, .translate, .paravirtual, .svm: return nil
+        }
+        var missing: [ProcessorFeature]
+        repeat {
+            missing = model.features.members.flatMap { $0.requirements.subtracting(model.features).members }
+            for feature in missing { model.features.insert(feature) }
+        } while !missing.isEmpty
+        return model
+    }
+
+    private static func backEnd(
+        _ technique: Technique, _ machine: Processor, _ guest: Processor, _ memory: HardwareMemory, _ paging: Paging
+    ) -> (any HardwareBackEnd)? {
+        switch technique {
+        case .vmx: VMXBackEnd(machine: machine, guest: guest, memory: memory, paging: paging)
+        case .bare, .trapAndEmulate, .translate, .paravirtual, .svm: nil
+        }
+    }
+
+    // MARK: The run loop
+
+    package func run() -> RunResult {
+        while true {
+            if guest.takeWatchChange() { machine.watchedInstructions = guest.watchedInstructions }
+            if let result = doPendingWork() { return result }
+            if mustInterpret {
+                if guest.activeAndUninterrupted { statistics.interpreted &+= 1 }
+                if let result = guest.interpretOne() { return result }
+                continue
+            }
+            guard let injection = interruptToInject() else { continue }
+            enterGuest(injection)
+            let result = machine.run()
+            guard machine.state.pointee.virtualization.isGuest else { continue }
+            // The machine is needed, or a watched place was met.
+            machine.interruptGuest()
+            if result == .stopped { pending = .interpret }
+        }
+    }
+
+    package func stateReplaced() {
+        pending = .nothing
+        shadow?.reset()
+        machine.flushTLB()
+    }
+
+    private func doPendingWork() -> RunResult? {
+        let work = pending
+        pending = .nothing
+        switch work {
+        case .nothing: break
+        case .interpret:
+            statistics.emulated &+= 1
+            return guest.interpretOne()
+        case .deliver(let fault): guest.deliver(fault)
+        case .redeliver(let event): guest.redeliver(event)
+        }
+        return nil
+    }
+
+    /// Whether the next thing to do is done on the guest's processor: whatever is due but an interrupt, and modes that
+    /// the guest cannot be entered in.
+    private var mustInterpret: Bool {
+        let s = guest.state
+        if s.pointee.signals & ~Signal.interrupt != 0 || s.pointee.pendingDebug != 0 || s.pointee.activity != .active
+            || s.pointee.time >= s.pointee.deadline || guest.hasPendingFault
+        {
+            return true
+        }
+        if s.pointee.virtualization.isGuest || s.pointee.virtualization.vmx.isOperating { return true }
+        if guest.memory.addressLineMask != .max { return true }
+        return s.pointee.cr0 & CR0.PE == 0 && !backEnd.runsUnpaged
+    }
+
+    /// The vector that the next entry delivers: none while there is no interrupt or the guest does not take it.
+    ///
+    /// Nil if the interrupt has been dealt with.
+    private func interruptToInject() -> Injection? {
+        let s = guest.state
+        guard s.pointee.signals & Signal.interrupt != 0, s.pointee.interruptShadow == 0,
+            s.pointee.rflags & RFLAGS.IF != 0
+        else { return Injection() }
+        // Watchers are asked by the processor that they watch.
+        guard guest.watched.isDisjoint(with: [.interrupt, .exception]) else {
+            _ = guest.interpretOne()
+            return nil
+        }
+        guard let vector = guest.environment.acknowledgeInterrupt() else {
+            guest.withdraw(Signal.interrupt)
+            return nil
+        }
+        statistics.injections &+= 1
+        // Something else may be due by now, which must not come first.
+        guard s.pointee.signals & ~Signal.interrupt == 0, s.pointee.time < s.pointee.deadline else {
+            guest.deliverInterrupt(vector: vector)
+            return nil
+        }
+        return Injection(vector: vector)
+    }
+
+    private struct Injection {
+        var vector: UInt8?
+    }
+
+    // MARK: World switch
+
+    private func enterGuest(_ injection: Injection) {
+        let s = guest.state
+        if guest.watched != knownWatched { watch() }
+        if machine.watchedMemory != guest.watchedMemory { machine.watchedMemory = guest.watchedMemory }
+        var controls = HardwareControls()
+        controls.injection = injection.vector
+        controls.interruptWindow = s.pointee.signals & Signal.interrupt != 0 && injection.vector == nil
+        controls.allModelSpecificRegisters = knownWatched.contains(.modelSpecificRegister)
+        if knownWatched.contains(.exception) { controls.exceptions = .max }
+        // Without CR0.NE the guest expects FERR# where the machine raises #MF.
+        if s.pointee.cr0 & CR0.NE == 0 { controls.exceptions |= 1 << 16 }
+        if shadow != nil { controls.exceptions |= 1 << 14 }
+        loadMachine()
+        machine.setDeadline(s.pointee.deadline)
+        reportEntry()
+        backEnd.enter(guest, controls)
+    }
+
+    /// Gives the machine's processor the guest's state, with what the monitor owns of it.
+    private func loadMachine() {
+        let (virtual, physical) = (guest.state, machine.state)
+        machine.takeGuestState(from: guest)
+        physical.pointee.cr0 = backEnd.owned.cr0(for: virtual.pointee.cr0)
+        physical.pointee.cr4 = backEnd.owned.cr4(for: virtual.pointee.cr4)
+        physical.pointee.efer = backEnd.owned.efer(for: virtual.pointee.efer)
+        guard let shadow else { return }
+        physical.pointee.cr3 = backEnd.shadowCR3(shadow)
+        if shadow.resets != knownResets {
+            knownResets = shadow.resets
+            machine.flushTLB()
+        }
+    }
+
+    /// Takes the guest's state back from the machine's processor, which has just left the guest.
+    func takeBack() {
+        takeRegistersBack()
+        backEnd.completeExit(guest)
+    }
+
+    private func takeRegistersBack() {
+        let (virtual, owned) = (guest.state, backEnd.owned)
+        let (cr0, cr3, cr4, efer) = (
+            virtual.pointee.cr0, virtual.pointee.cr3, virtual.pointee.cr4, virtual.pointee.efer
+        )
+        let pointers = virtual.pointee.pdpte
+        guest.takeGuestState(from: machine)
+        virtual.pointee.cr0 = virtual.pointee.cr0 & ~owned.cr0 | cr0 & owned.cr0
+        virtual.pointee.cr4 = virtual.pointee.cr4 & ~owned.cr4 | cr4 & owned.cr4
+        virtual.pointee.efer = virtual.pointee.efer & ~owned.efer | efer & owned.efer
+        if shadow != nil {
+            virtual.pointee.cr3 = cr3
+            virtual.pointee.pdpte = pointers
+        }
+        guest.updateMode()
+        guest.flushTLB()
+    }
+
+    // MARK: Watching
+
+    /// What the machine's processor must report; everything else leaves the guest anyway.
+    private static let watchedInGuest: EventKinds = [.transition, .controlRegister, .syscall, .memory, .interrupt]
+
+    private func watch() {
+        knownWatched = guest.watched
+        machine.watched = knownWatched.intersection(Self.watchedInGuest)
+    }
+
+    /// Shows an event that the machine's processor met to the guest's watchers.
+    fileprivate func intercept(_ event: ProcessorEvent) -> EventVerdict {
+        switch event {
+        case .transition:
+            // The change has happened: the watchers see the state after it.
+            takeRegistersBack()
+            let verdict = guest.environment.intercept(event)
+            machine.takeGeneralRegisters(from: guest)
+            machine.takeTransitionCounters(from: guest)
+            if guest.state.pointee.signals & Signal.stop != 0 { machine.raise(Signal.stop) }
+            return verdict
+        case .memory:
+            machine.raise(Signal.stop)
+            return .inject(.givesUp)
+        case .exception, .interrupt, .portRead, .portWrite, .readModelSpecificRegister, .writeModelSpecificRegister,
+            .writeControlRegister, .syscall, .hypercall, .halt, .cpuid, .execute, .instruction:
+            // Given up before it has begun; the guest's processor reports it and does it.
+            machine.raise(Signal.stop)
+            return .proceed
+        }
+    }
+
+    // MARK: Reports
+
+    package var report: String {
+        var text = "emulated \(statistics.emulated), interpreted \(statistics.interpreted)"
+        text += ", injections \(statistics.injections)"
+        if let shadow {
+            text += ", hidden fills \(shadow.hiddenFills), traced writes \(shadow.tracedWrites)"
+            text += ", resets \(shadow.resets)"
+        }
+        return text
+    }
+
+    func reportEntry() {
+        statistics.entries &+= 1
+        if observer != nil { report(.entry) }
+    }
+
+    func report(_ direction: MonitorCrossing.Direction) {
+        let rip = guest.state.pointee.rip
+        observer?.crossed(
+            MonitorCrossing(
+                technique: technique, direction: direction, cause: lastCause, guest: guest.privilegePoint(at: rip),
+                physical: machine.privilegePoint(at: rip), time: guest.state.pointee.time))
+    }
+}
+
+extension HardwareMonitor: MemoryTracer {
+    package func memoryChanged(page: Int, offset: Int, count: Int, byWalk: Bool) {
+        if !byWalk { shadow?.tableChanged(page: page, offset: offset, count: count) }
+    }
+}
+
+/// The buses of the machine as its processor finds them while it runs the guest: everything there leaves the guest.
+private final class HardwareEnvironment: ProcessorEnvironment {
+    weak var monitor: HardwareMonitor?
+    func readPort(_ port: UInt16, width: Int) -> UInt32 { .max }
+    func writePort(_ port: UInt16, _ value: UInt32, width: Int) {}
+    func readDevice(_ physical: UInt64, width: Int) -> UInt64 { .max }
+    func writeDevice(_ physical: UInt64, _ value: UInt64, width: Int) {}
+    func readModelSpecificRegister(_ index: UInt32) -> UInt64? { nil }
+    func writeModelSpecificRegister(_ index: UInt32, _ value: UInt64) -> Bool { false }
+    var taskPriority: UInt8 {
+        get { 0 }
+        set { _ = newValue }
+    }
+    func acknowledgeInterrupt() -> UInt8? { nil }
+    func intercept(_ event: ProcessorEvent) -> EventVerdict { monitor?.intercept(event) ?? .proceed }
+}
