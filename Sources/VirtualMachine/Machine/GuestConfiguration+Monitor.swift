@@ -23,8 +23,8 @@ extension GuestConfiguration {
                 usesBlocks: usesBlockCache)
         case .vmx, .svm:
             let monitor = HardwareMonitor(
-                technique: technique, paging: hypervisor.effectivePaging ?? .shadow, guest: guest, machineMemory: machineMemory,
-                tlbEntries: tlbEntries, usesBlocks: usesBlockCache)
+                technique: technique, paging: hypervisor.effectivePaging ?? .shadow, guest: guest,
+                machineMemory: machineMemory, tlbEntries: tlbEntries, usesBlocks: usesBlockCache)
             guard let monitor else {
                 throw .configuration("a machine with the guest's processor cannot carry .\(technique.rawValue)")
             }
