@@ -25,7 +25,11 @@ package protocol GuestMonitor: AnyObject {
 package protocol MonitorObserver: AnyObject {
     /// A crossing has happened; between two of them the guest's processor holds the guest's state at an exit, and that
     /// with which the guest goes on at an entry.
-    func crossed(_ crossing: MonitorCrossing)
+    ///
+    /// After an exit nothing has been done about its cause: `.proceed` lets the monitor do that, `.skip` and `.reply` (RAX)
+    /// stand for the instruction that left, `.inject` raises a fault in its place. The verdict on an entry is not looked
+    /// at.
+    func crossed(_ crossing: MonitorCrossing) -> EventVerdict
     /// The guest calls its hypervisor; nothing has changed yet.
     ///
     /// `.proceed` lets the hypervisor do it, `.reply` gives the result in its place, `.skip` leaves the registers alone,
@@ -41,17 +45,35 @@ package struct MonitorCrossing: Equatable, Sendable {
     package var direction: Direction
     /// Why the guest was left; of an entry the cause of the exit before it.
     package var cause: MonitorCause
+    /// The cause in words that all techniques share.
+    package var reason: ExitReason
     /// The place in the guest, as the guest sees it.
     package var guest: PrivilegePoint
     /// The same place as the machine's processor runs it: its real level, RIP in a translation cache, the real CR3.
     package var physical: PrivilegePoint
+    /// Where the machine's processor entered the monitor, or comes from; nil where none of its code runs in the machine.
+    package var monitor: PrivilegePoint?
     /// How deep the guest is nested; 1 below the monitor that owns the machine.
     package var depth: UInt8 = 1
     /// Guest time.
     package var time: UInt64
 
     /// The name of the cause, as the technique's manual calls it.
-    package var reason: String { cause.name(under: technique) }
+    package var name: String { cause.name(under: technique) }
+
+    package init(
+        technique: Technique, direction: Direction, cause: MonitorCause, reason: ExitReason, guest: PrivilegePoint,
+        physical: PrivilegePoint, monitor: PrivilegePoint? = nil, time: UInt64
+    ) {
+        self.technique = technique
+        self.direction = direction
+        self.cause = cause
+        self.reason = reason
+        self.guest = guest
+        self.physical = physical
+        self.monitor = monitor
+        self.time = time
+    }
 }
 
 /// Why a guest was left for its monitor.
@@ -126,6 +148,8 @@ package struct Hypercall: Equatable, Sendable {
 package struct MonitorStatistics: Equatable, Sendable {
     /// World switches into the guest.
     package var entries: UInt64 = 0
+    /// Crossings, by the guest's level and the reason.
+    package var crossings = CrossingCounters()
     /// Exits: by vector where the guest runs deprivileged, else by exit reason (the last for all codes beyond).
     package var exits = [UInt64](repeating: 0, count: 1056)
     package var systemCalls: UInt64 = 0

@@ -103,4 +103,6 @@ struct ControlState {
     var monitor: (any VirtualMachineMonitor)?
     /// See `Processor.ringZeroIsMonitors`.
     var ringZeroIsMonitors = false
+    /// See `Processor.interpretedInstruction`.
+    var interpretedInstruction: Instruction?
 }

@@ -243,7 +243,7 @@ struct GuestTests {
         ("guest g { boot: .long; ring 0 { asm { mov eax } } }", "V0503"),
         ("guest g { boot: .long; ring 0 { syscall: nowhere; asm { hlt } } }", "V0301"),
         ("guest g { boot: .long; ring 0 { gate 3 { }; asm { hlt } } }", "V0315"),
-        ("guest g { boot: .long; ring 0 { asm { hlt } }; on vmexit { } }", "V0320"),
+        ("guest g { boot: .long; ring 0 { asm { hlt } }; on vmexit(.cpuidd) { } }", "V0404"),
         ("guest g { boot: .long; ring 0 { asm { hlt } }; on exception(.XX) { } }", "V0404"),
         ("guest g { boot: .long; ring 0 { asm { hlt } } }\ng.run(within: 10)", "V0310"),
         ("guest g { boot: .long; ring 0 { asm { hlt } } }\ng.nothing", "V0301"),

@@ -4,18 +4,25 @@ import X86Engine
 extension HardwareMonitor: VirtualMachineMonitor {
     package func handle(_ exit: VMExit, on processor: Processor) -> ExitDisposition {
         statistics.countExit(exit.code)
-        lastCause = .exit(exit)
         switch exit.cause {
         case .invalidControls, .invalidGuestState, .entryMSRLoadFailure:
             // Nothing has run, and the guest's processor still has the state: a state that the guest can be in but VM
             // entry refuses. The instruction is interpreted.
             guest.takeTransitionCounters(from: machine)
+            _ = left(.exit(exit))
             pending = .interpret
             return .stop
         default: break
         }
         takeBack()
-        if observer != nil { report(.exit) }
+        // What only ends a run of the machine's leaves the guest where it is.
+        if exit.cause != .externalInterrupt(vector: nil) {
+            let verdict = left(.exit(exit))
+            guard verdict == .proceed else {
+                pending = .settle(verdict)
+                return .stop
+            }
+        }
         let disposition = dispose(of: exit)
         if disposition != .stop {
             machine.takeTransitionCounters(from: guest)

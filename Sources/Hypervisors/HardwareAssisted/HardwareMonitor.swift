@@ -21,6 +21,9 @@ package final class HardwareMonitor: GuestMonitor {
     /// What the last exit has left to be done.
     var pending = PendingWork.nothing
     var lastCause = MonitorCause.start
+    private var lastReason = ExitReason.emulation
+    /// Whether the guest has the processor, as crossings are told: what only ends a run of the machine's is none.
+    private var isInside = false
     var knownResets: UInt64 = 0
     private var knownWatched: EventKinds = []
 
@@ -33,6 +36,8 @@ package final class HardwareMonitor: GuestMonitor {
         case deliver(Fault)
         /// An event whose delivery was interrupted.
         case redeliver(VectoringEvent)
+        /// What an observer has decided about the instruction at RIP.
+        case settle(EventVerdict)
     }
 
     /// The bytes that a monitor takes of the machine's memory, behind the guest's.
@@ -105,11 +110,13 @@ package final class HardwareMonitor: GuestMonitor {
             if guest.takeWatchChange() { machine.watchedInstructions = guest.watchedInstructions }
             if let result = doPendingWork() { return result }
             if mustInterpret {
+                if isInside, guest.hasWorkAtBoundary { _ = left(.interruption) }
                 if guest.activeAndUninterrupted { statistics.interpreted &+= 1 }
                 if let result = guest.interpretOne() { return result }
                 continue
             }
             guard let injection = interruptToInject() else { continue }
+            if isInside, injection.vector != nil { _ = left(.interruption) }
             enterGuest(injection)
             let result = machine.run()
             guard machine.state.pointee.virtualization.isGuest else { continue }
@@ -121,20 +128,26 @@ package final class HardwareMonitor: GuestMonitor {
 
     package func stateReplaced() {
         pending = .nothing
+        isInside = false
         shadow?.reset()
         machine.flushTLB()
     }
 
     private func doPendingWork() -> RunResult? {
+        // A run that ends at an exit leaves what is to be done about it to the next one.
+        if guest.state.pointee.signals & Signal.stop != 0 { return guest.interpretOne() }
         let work = pending
         pending = .nothing
         switch work {
         case .nothing: break
         case .interpret:
             statistics.emulated &+= 1
-            return guest.interpretOne()
+            let result = guest.interpretOne()
+            if result == .deadline || result == .stopped { pending = work }
+            return result
         case .deliver(let fault): guest.deliver(fault)
         case .redeliver(let event): guest.redeliver(event)
+        case .settle(let verdict): _ = guest.settle(verdict)
         }
         return nil
     }
@@ -286,17 +299,33 @@ package final class HardwareMonitor: GuestMonitor {
         return text
     }
 
+    // MARK: Crossings
+
+    /// Counts and tells that the guest goes on.
     func reportEntry() {
         statistics.entries &+= 1
-        if observer != nil { report(.entry) }
+        guard !isInside else { return }
+        isInside = true
+        statistics.crossings.countEntry(to: guest.state.pointee.cpl)
+        if observer != nil { _ = report(.entry) }
     }
 
-    func report(_ direction: MonitorCrossing.Direction) {
+    /// Counts and tells that the guest was left; what the observer has decided.
+    func left(_ cause: MonitorCause) -> EventVerdict {
+        isInside = false
+        lastCause = cause
+        lastReason = if case .exit(let exit) = cause { ExitReason(exit.cause) } else { .interrupt }
+        statistics.crossings.countExit(from: guest.state.pointee.cpl, lastReason)
+        return observer == nil ? .proceed : report(.exit)
+    }
+
+    private func report(_ direction: MonitorCrossing.Direction) -> EventVerdict {
         let rip = guest.state.pointee.rip
-        observer?.crossed(
-            MonitorCrossing(
-                technique: technique, direction: direction, cause: lastCause, guest: guest.privilegePoint(at: rip),
-                physical: machine.privilegePoint(at: rip), time: guest.state.pointee.time))
+        let crossing = MonitorCrossing(
+            technique: technique, direction: direction, cause: lastCause, reason: lastReason,
+            guest: guest.privilegePoint(at: rip), physical: machine.privilegePoint(at: rip),
+            time: guest.state.pointee.time)
+        return observer?.crossed(crossing) ?? .proceed
     }
 }
 

@@ -27,6 +27,17 @@ package final class SoftwareMonitor: GuestMonitor {
     package var observer: (any MonitorObserver)?
     /// Why the guest was left last.
     private var lastCause = MonitorCause.start
+    private var lastReason = ExitReason.emulation
+    /// Where the processor entered the monitor last.
+    private var entryPoint: PrivilegePoint?
+    /// Whether the guest has the processor, as crossings are told: what only ends a run of the machine's is none.
+    private var isInside = false
+    /// The guest's level at an exit whose reason shows only when its instruction is interpreted.
+    private var unexplainedExit: UInt8?
+    /// What the observer has decided about the last exit.
+    private var verdict = EventVerdict.proceed
+    /// A run has ended at an exit, before its instruction was interpreted.
+    private var owesInstruction = false
     private var knownResets: UInt64 = .max
     private var knownRoot: UInt64 = .max
     /// True while something is watched that only the interpreter meets.
@@ -139,12 +150,19 @@ package final class SoftwareMonitor: GuestMonitor {
     package func run() -> RunResult {
         while true {
             if guest.takeWatchChange() { watchesChanged() }
-            if guest.hasSomethingDue || !canRunDirectly {
+            if owesInstruction || guest.hasSomethingDue || !canRunDirectly {
+                if isInside, guest.hasWorkAtBoundary {
+                    leave(.interruption, guest.hasSomethingDue ? .interrupt : .emulation, at: guest.state.pointee.rip)
+                }
                 if guest.activeAndUninterrupted { statistics.interpreted &+= 1 }
-                if let result = guest.interpretOne() { return result }
+                let result = guest.interpretOne()
+                explainExit()
+                if let result { return result }
+                owesInstruction = false
                 continue
             }
             guard enterGuest() else {
+                if isInside { leave(.interruption, .emulation, at: guest.state.pointee.rip) }
                 statistics.interpreted &+= 1
                 if let result = guest.interpretOne() { return result }
                 continue
@@ -154,13 +172,38 @@ package final class SoftwareMonitor: GuestMonitor {
             case .retry: break
             case .emulate:
                 statistics.emulated &+= 1
-                if let result = guest.interpretOne() { return result }
+                if let result = emulate() { return result }
             }
         }
     }
 
+    /// Does the instruction that left the guest.
+    private func emulate() -> RunResult? {
+        if guest.state.pointee.signals & Signal.stop != 0 && !isInside {
+            owesInstruction = true
+            return nil
+        }
+        guest.interpretedInstruction = nil
+        if guest.settle(verdict) { return nil }
+        let result = guest.interpretOne()
+        explainExit()
+        return result
+    }
+
+    /// Counts an exit by the instruction that has been interpreted for it.
+    private func explainExit() {
+        guard let level = unexplainedExit else { return }
+        unexplainedExit = nil
+        lastReason = reason(lastCause, guest.interpretedInstruction)
+        statistics.crossings.countExit(from: level, lastReason)
+    }
+
     /// Forgets what was derived from memory, after all of it may have been replaced.
-    package func stateReplaced() { shadow.reset() }
+    package func stateReplaced() {
+        shadow.reset()
+        owesInstruction = false
+        isInside = false
+    }
 
     /// Takes over what is watched: single addresses are met by the machine's processor and by call-outs; for everything
     /// else, instructions are interpreted.
@@ -178,8 +221,8 @@ package final class SoftwareMonitor: GuestMonitor {
     /// Real, virtual-8086 and 16-bit code, single steps, breakpoints and levels with I/O privilege are interpreted.
     private var canRunDirectly: Bool {
         let s = guest.state
-        guard s.pointee.cr0 & CR0.PE != 0, s.pointee.rflags & RFLAGS.VM == 0, !guest.isDebugging,
-            !s.pointee.virtualization.isGuest
+        guard s.pointee.cr0 & CR0.PE != 0, s.pointee.rflags & RFLAGS.VM == 0, !guest.isDebugging, !interpretsAll,
+            guest.watchedMemory.isEmpty, !s.pointee.virtualization.isGuest
         else {
             return false
         }
@@ -225,7 +268,10 @@ package final class SoftwareMonitor: GuestMonitor {
         }
         loadMachine(level: level, rip: rip, root: knownRoot)
         statistics.entries &+= 1
-        if observer != nil { report(.entry, physical: machine.privilegePoint(at: rip)) }
+        guard !isInside else { return true }
+        isInside = true
+        statistics.crossings.countEntry(to: level)
+        if observer != nil { _ = report(.entry, physical: machine.privilegePoint(at: rip)) }
         return true
     }
 
@@ -279,8 +325,11 @@ package final class SoftwareMonitor: GuestMonitor {
         let virtual = guest.state
         let physical = machine.state
         var exit = MachineExit(rip: physical.pointee.rip)
-        if result == .ringZero { exit = takeFrame() }
-        lastCause = cause(of: exit)
+        entryPoint = nil
+        if result == .ringZero {
+            if observer != nil { entryPoint = machine.privilegePoint(at: physical.pointee.rip) }
+            exit = takeFrame()
+        }
         // The flags that belong to the monitor in ring 1 are not the guest's.
         let level = virtual.pointee.cpl
         let owned = level == 0 ? RFLAGS.IF | RFLAGS.IOPL : 0
@@ -292,17 +341,19 @@ package final class SoftwareMonitor: GuestMonitor {
         physical.pointee.interruptShadow = 0
         if level == 0, let translator {
             guest.systemFlags = guest.systemFlags & ~RFLAGS.IF | memory.read(.interruptFlag) & RFLAGS.IF
-            let next = translator.recover(exit)
-            if observer != nil { reportExit(at: exit.rip, level: level) }
-            if next == .resume { return .retry }
-        } else if observer != nil {
-            reportExit(at: exit.rip, level: level)
+            if translator.recover(exit) == .resume {
+                if result == .ringZero { leave(cause(of: exit), .branch, at: exit.rip) }
+                return .retry
+            }
         }
+        verdict = .proceed
         guard result == .ringZero, let vector = exit.vector else {
             return result == .deadline ? .retry : .emulate
         }
         statistics.exits[Int(vector)] &+= 1
-        guard vector == 14 else { return .emulate }
+        let cause = cause(of: exit)
+        leave(cause, vector == 14 ? .pageTable : cause == .systemCall ? .systemCall : nil, at: exit.rip)
+        guard vector == 14, verdict == .proceed else { return .emulate }
         return handlePageFault(exit)
     }
 
@@ -319,21 +370,42 @@ package final class SoftwareMonitor: GuestMonitor {
         }
     }
 
-    /// Tells the observer that the guest was left, at an address of the machine's.
-    private func reportExit(at rip: UInt64, level: UInt8) {
+    /// The reason for an exit by an instruction, nil if it could not be fetched.
+    private func reason(_ cause: MonitorCause, _ instruction: Instruction?) -> ExitReason {
+        let reason = instruction.map(ExitReason.init) ?? .instruction
+        if case .exception = cause, reason == .instruction { return .exception }
+        return reason
+    }
+
+    // MARK: Crossings
+
+    /// Counts and tells that the guest was left, at an address of the machine's; without a known reason that of the
+    /// instruction at RIP.
+    private func leave(_ cause: MonitorCause, _ known: ExitReason?, at rip: UInt64) {
+        isInside = false
+        lastCause = cause
+        verdict = .proceed
+        let level = guest.state.pointee.cpl
+        guard observer != nil || known != nil else {
+            unexplainedExit = level
+            return
+        }
+        lastReason = known ?? reason(cause, try? guest.instructionAtRIP())
+        statistics.crossings.countExit(from: level, lastReason)
+        guard observer != nil else { return }
         var physical = machine.privilegePoint(at: rip)
         physical.cpl = max(level, 1)
         physical.cs = guest.state.pointee.cs.selector & ~3 | UInt16(physical.cpl)
         physical.ss = guest.state.pointee.ss.selector & ~3 | UInt16(physical.cpl)
-        report(.exit, physical: physical)
+        verdict = report(.exit, physical: physical)
     }
 
-    private func report(_ direction: MonitorCrossing.Direction, physical: PrivilegePoint) {
-        observer?.crossed(
-            MonitorCrossing(
-                technique: technique, direction: direction, cause: lastCause,
-                guest: guest.privilegePoint(at: guest.state.pointee.rip), physical: physical,
-                time: guest.state.pointee.time))
+    private func report(_ direction: MonitorCrossing.Direction, physical: PrivilegePoint) -> EventVerdict {
+        let crossing = MonitorCrossing(
+            technique: technique, direction: direction, cause: lastCause, reason: lastReason,
+            guest: guest.privilegePoint(at: guest.state.pointee.rip), physical: physical, monitor: entryPoint,
+            time: guest.state.pointee.time)
+        return observer?.crossed(crossing) ?? .proceed
     }
 
     /// Reads the frame that the entry to ring 0 has left, and sets the machine's registers back to before it.

@@ -357,9 +357,24 @@ enum EventFilters {
                 throw HostFailure(.wrongType, "`console` needs a text")
             }
             return .console(text)
-        case .vmexit, .vmentry: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["reason"]))
+        case .vmexit:
+            guard case .symbol(let name) = pattern["reason"] else {
+                return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["reason"]))
+            }
+            return .vmexit(try exitReason(name))
+        case .vmentry: return .vmentry()
         case .halt, .cpuid, .reset: return VirtualMachine.EventFilter(kind)
         }
+    }
+
+    /// The reason of a VM exit by its name.
+    static func exitReason(_ name: String) throws(HostFailure) -> ExitReason {
+        if let reason = ExitReason(named: name) { return reason }
+        let names = ExitReason.allCases.map(\.name)
+        let guess = Suggestion.closest(to: name, in: names).map { "; did you mean `.\($0)`?" } ?? ""
+        throw HostFailure(
+            .outOfRange, "a guest is not left for `.\(name)`\(guess)",
+            notes: ["the reasons are \(names.map { ".\($0)" }.joined(separator: ", "))"])
     }
 
     private static func level(_ value: ScriptValue?) throws(HostFailure) -> Level? {

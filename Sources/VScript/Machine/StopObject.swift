@@ -109,28 +109,6 @@ final class EventObject: HostObject {
         return .nil
     }
 
-    private static func point(_ point: Transition.Point) -> ScriptValue {
-        .named([
-            "level": .level(point.level), "cs": .integer(point.cs), "rip": .integer(point.rip),
-            "ss": .integer(point.ss),
-            "rsp": .integer(point.rsp), "cr3": .integer(point.cr3), "rflags": .integer(point.rflags),
-        ])
-    }
-
-    /// A transition as a map.
-    static func map(of transition: Transition) -> ScriptValue {
-        .named([
-            "number": .integer(transition.sequence), "from": .level(transition.before.level),
-            "to": .level(transition.after.level), "cause": .string(transition.cause),
-            "gate": transition.gate.map(ScriptValue.string) ?? .nil, "time": .time(transition.time),
-            "instructions": .integer(transition.instructions), "before": point(transition.before),
-            "after": point(transition.after), "switchedStack": .bool(transition.switchedStack),
-            "vector": transition.vector.map { .integer($0) } ?? .nil,
-            "errorCode": transition.errorCode.map { .integer($0) } ?? .nil,
-            "address": transition.address.map { .integer($0) } ?? .nil,
-        ])
-    }
-
     static let table = MemberTable<EventObject>(
         properties: [
             Property("kind", "What kind of event it is.") { .symbol($0.event.kind.rawValue) },
@@ -160,11 +138,26 @@ final class EventObject: HostObject {
             Property("physical", "The guest-physical address of an access to memory, or nil.") {
                 $0.event.physicalAddress.map { .integer($0) } ?? .nil
             },
-            Property("reason", "The basic reason of a VM exit, or nil.") {
-                $0.event.reason.map { .integer($0) } ?? .nil
+            Property("reason", "Why the guest was left for its monitor, a symbol such as `.cpuid`, or nil.") {
+                $0.event.exit.map { .symbol($0.reason.name) } ?? .nil
             },
-            Property("qualification", "The exit qualification of a VM exit, or nil.") {
-                $0.event.qualification.map { .integer($0) } ?? .nil
+            Property("exitName", "What the technique's manual calls that reason, or nil.") {
+                $0.event.exit.map { .string($0.name) } ?? .nil
+            },
+            Property("code", "The basic exit reason, the exit code, or the vector that left the guest, or nil.") {
+                $0.event.exit?.code.map { .integer($0) } ?? .nil
+            },
+            Property("qualification", "The exit qualification or EXITINFO1 of a VM exit, or nil.") {
+                $0.event.exit?.qualification.map { .integer($0) } ?? .nil
+            },
+            Property("information", "The guest-physical address or EXITINFO2 of a VM exit, or nil.") {
+                $0.event.exit?.information.map { .integer($0) } ?? .nil
+            },
+            Property("call", "A call to the hypervisor: its number, arguments and, at the entry, result; or nil.") {
+                $0.event.call.map(TransitionsObject.map) ?? .nil
+            },
+            Property("technique", "The technique under which the guest runs.") {
+                .symbol($0.guest.guest.configuration.technique.rawValue)
             },
             Property("isRead", "Whether memory, a port or an MSR is read.") { .bool($0.event.isRead) },
             Property("gate", "The gate that was used: kind, DPL and index, or nil.") {
@@ -173,10 +166,18 @@ final class EventObject: HostObject {
             Property("switchedStack", "Whether the stack came from a TSS.") {
                 .bool($0.event.transition?.switchedStack ?? false)
             },
-            Property("before", "Level, cs, rip, ss, rsp, cr3 and rflags before a transition, or nil.") {
-                $0.event.transition.map { point($0.before) } ?? .nil
+            Property(
+                "before",
+                "Before a transition: level, depth, physicalRing, cs, rip, ss, rsp, cr3 and rflags; or nil."
+            ) {
+                $0.event.transition.map { TransitionsObject.map($0.before) } ?? .nil
             },
-            Property("after", "The same after it.") { $0.event.transition.map { point($0.after) } ?? .nil },
+            Property("after", "The same after it.") {
+                $0.event.transition.map { TransitionsObject.map($0.after) } ?? .nil
+            },
+            Property("cost", "What a transition costs by the hypervisor's cost model, in cycles, or nil.") {
+                $0.event.transition?.cost.map { .integer($0) } ?? .nil
+            },
         ],
         methods: [
             Builtin("stop(why?)", "Ends the run after the handler.") { event, arguments in
@@ -215,76 +216,6 @@ final class EventObject: HostObject {
             },
             Builtin("off()", "Ends the handler for good.") { event, _ in
                 event.handler?.turnOff()
-                return .nil
-            },
-        ])
-}
-
-/// The changes of privilege level of a guest.
-final class TransitionsObject: HostObject {
-    private let log: TransitionLog
-
-    init(_ guest: GuestObject) { log = guest.guest.transitions }
-
-    var typeName: String { "transitions" }
-    var memberNames: [String] { Self.table.names }
-    func member(_ name: String) throws -> ScriptValue? { try Self.table.get(name, of: self) }
-    func setMember(_ name: String, to value: ScriptValue) throws -> Bool {
-        try Self.table.set(name, to: value, of: self)
-    }
-
-    private static func level(_ arguments: Arguments, _ index: Int) throws(HostFailure) -> Level? {
-        switch arguments.value(index) {
-        case nil: return nil
-        case .int(let ring) where 0...3 ~= ring: return Level(rawValue: Int(ring))
-        case .symbol("root"): return .root
-        case .some: throw arguments.wrongType(index, "a ring's number or `.root`")
-        }
-    }
-
-    static let table = MemberTable<TransitionsObject>(
-        properties: [
-            Property(
-                "isRecording", "Whether rows are kept; counting is always on.",
-                set: { object, value in
-                    guard case .bool(let isOn) = value else {
-                        throw HostFailure(.wrongType, "`isRecording` is `true` or `false`")
-                    }
-                    object.log.isRecording = isOn
-                }
-            ) { .bool($0.log.isRecording) },
-            Property("rows", "The transitions recorded, oldest first.") { object in
-                .items(object.log.rows.map(EventObject.map))
-            },
-        ],
-        methods: [
-            Builtin("count(from?, to?, cause?)", "How often the level changed so; counting is always on.") {
-                object, arguments in
-                var cause: String?
-                switch arguments.value(2) {
-                case nil: break
-                case .symbol(let name), .string(let name):
-                    guard TransitionLog.causes.contains(name) else {
-                        throw HostFailure(
-                            .outOfRange, "there is no cause `\(name)`",
-                            notes: ["they are \(TransitionLog.causes.joined(separator: ", "))"], argument: 2)
-                    }
-                    cause = name
-                case .some: throw arguments.wrongType(2, "a symbol such as `.syscall`")
-                }
-                return .integer(
-                    object.log.count(from: try level(arguments, 0), to: try level(arguments, 1), cause: cause))
-            },
-            Builtin("save(path)", "Writes the rows to a file: a trace for Perfetto (.json), .csv or .ndjson.") {
-                object, arguments in
-                let path = try arguments.string(0)
-                guard let format = TransitionFormat(path: path) else {
-                    throw HostFailure(
-                        .wrongOperand, "`\(path)` names no format: it ends in .json, .csv or .ndjson", argument: 0)
-                }
-                let bytes = Array(object.log.text(as: format).utf8)
-                try arguments.context.pay(bytes.count / 64)
-                try HostFile.write(bytes, to: path, arguments.context.files)
                 return .nil
             },
         ])

@@ -73,7 +73,6 @@ extension Schema {
             "io(ports?)",
             "msr(index?)", "cr(number?)", "instruction(mnemonic)", "console(text)", "halt()", "reset()",
         ].map(Signature.init),
-        missingEvents: ["vmexit", "vmentry"],
         members: { GuestObject.members.names })
 
     /// A device that a script models.

@@ -10,8 +10,10 @@ public struct EventFilter: Sendable {
     /// The level after a transition.
     public var to: Level?
     /// Vectors of exceptions and interrupts; ports, MSR indices, control-register numbers; hypercall and system-call
-    /// numbers (RAX); CPUID leaves, exit reasons; addresses of instructions (RIP) and of memory.
+    /// numbers (RAX); CPUID leaves, exit codes; addresses of instructions (RIP) and of memory.
     public var numbers: ClosedRange<UInt64>?
+    /// The reason of a VM exit, or of the exit that an entry ends.
+    public var reason: ExitReason?
     /// Whether the addresses of `read` and `write` are guest-physical, else they are linear.
     public var isPhysical = false
     var patterns: Set<InstructionPattern> = []
@@ -31,6 +33,16 @@ public struct EventFilter: Sendable {
     public static func transition(from: Level? = nil, to: Level? = nil) -> EventFilter {
         EventFilter(.transition, from: from, to: to)
     }
+
+    /// A guest is left for its monitor, which has done nothing about it yet.
+    public static func vmexit(_ reason: ExitReason? = nil) -> EventFilter {
+        var filter = EventFilter(.vmexit)
+        filter.reason = reason
+        return filter
+    }
+
+    /// A monitor lets its guest go on.
+    public static func vmentry() -> EventFilter { EventFilter(.vmentry) }
 
     /// An exception before its delivery.
     public static func exception(_ vector: UInt8? = nil) -> EventFilter {
@@ -93,6 +105,9 @@ public struct EventFilter: Sendable {
         case .number(let number): return numbers.map { $0.contains(number) } ?? true
         case .access(let access): return memoryWatch.accepts(access)
         case .instruction(let pattern): return patterns.contains { $0.accepts(pattern) }
+        case .exit(let exit):
+            guard reason == nil || reason == exit.reason else { return false }
+            return numbers.map { range in exit.code.map { range.contains($0) } ?? false } ?? true
         }
     }
 
@@ -130,6 +145,7 @@ struct EventKey {
         case number(UInt64)
         case access(MemoryAccess)
         case instruction(InstructionPattern)
+        case exit(Transition.Exit)
     }
 
     var kind: GuestEvent.Kind

@@ -25,6 +25,8 @@ extension Guest {
         processor.watched = kinds
         processor.watchedInstructions = handlers.watchedInstructions
         processor.watchedMemory = handlers.watchedMemory
+        let listens = transitions.isRecording || handlers.watchesCrossings
+        monitor?.observer = listens ? crossingListener : nil
         platform.observer = kinds.isEmpty ? nil : { [weak self] in self?.observe($0) ?? .proceed }
     }
 
@@ -36,14 +38,7 @@ extension Guest {
         guard handlers.accept(key) else { return .proceed }
         var seen = makeEvent(event, key)
         seen.transition = transition
-        switch dispatch(seen, key) {
-        case .proceed, .stop: return .proceed
-        case .skip: return .skip
-        case .reply(let value): return .reply(value)
-        case .inject(let vector, let errorCode):
-            let pushed = ExceptionName.pushingErrorCode.contains(vector) ? errorCode ?? 0 : nil
-            return .inject(Fault(vector: vector, errorCode: pushed, address: seen.address ?? 0))
-        }
+        return engineVerdict(dispatch(seen, key), on: seen)
     }
 
     /// Calls every handler that accepts an event; the first verdict other than `proceed` counts.
@@ -68,7 +63,7 @@ extension Guest {
             switch event.kind {
             case .exception, .interrupt: UInt64(event.vector ?? 0)
             case .io, .msr, .cr, .exec, .read, .write: event.address ?? 0
-            case .vmexit, .vmentry: event.reason ?? 0
+            case .vmexit, .vmentry: event.exit?.code ?? 0
             case .syscall, .hypercall, .cpuid, .transition, .halt, .instruction, .console, .reset: event.value ?? 0
             }
         let key = EventKey(kind: event.kind, from: event.from, to: event.to, subject: .number(number))

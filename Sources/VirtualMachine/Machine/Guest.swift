@@ -19,6 +19,7 @@ public final class Guest {
     package let memory: PhysicalMemory
     package let platform: GuestPlatform
     let handlers = HandlerTable()
+    private(set) lazy var crossingListener = CrossingListener(self)
     let attached = AttachedDevices()
     let timers: GuestTimers
     private let deviceMemory: DeviceMemory
@@ -88,6 +89,9 @@ public final class Guest {
         let platform = platform
         platform.pc.memoryMapChanged = { [unowned platform] in platform.mapMemory() }
         platform.mapMemory()
+        if configuration.hypervisor.place == .hosted, monitor != nil {
+            platform.deviceAccessed = { [unowned transitions] in transitions.crossHost() }
+        }
         let console = console
         platform.pc.serialOutput = { console.receive($0) }
         platform.pc.debugOutput = { console.receiveDebug($0) }

@@ -12,6 +12,9 @@ public enum Level: Int, Sendable, Comparable, CaseIterable, CustomStringConverti
     /// `root` or the ring's number.
     public var description: String { self == .root ? "root" : String(rawValue) }
 
+    /// The ring's number; nil for the monitor.
+    var ring: UInt8? { self == .root ? nil : UInt8(rawValue) }
+
     init(cpl: UInt8) { self = Level(rawValue: Int(cpl & 3)) ?? .ring0 }
 }
 
@@ -46,10 +49,10 @@ public struct GuestEvent: Equatable, Sendable {
     public var physicalAddress: UInt64?
     /// The value written, a CPUID leaf, or the number of a call.
     public var value: UInt64?
-    /// The basic reason of a VM exit.
-    public var reason: UInt64?
-    /// The exit qualification of a VM exit.
-    public var qualification: UInt64?
+    /// Why the guest was left for its monitor; for an entry, why it had been.
+    public var exit: Transition.Exit?
+    /// The call to the hypervisor that left the guest.
+    public var call: Transition.Call?
     /// Bytes of an access.
     public var size: Int?
     /// True for reads of memory, ports and MSRs.

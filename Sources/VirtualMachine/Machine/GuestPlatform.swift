@@ -9,6 +9,8 @@ package final class GuestPlatform: ProcessorEnvironment {
     unowned var processor: Processor?
     /// Receives events; nil while nobody listens.
     var observer: ((ProcessorEvent) -> EventVerdict)?
+    /// Told of each access to a device that a monitor has done by its host; nil where it has the devices itself.
+    var deviceAccessed: (() -> Void)?
     /// The guest time that the current run ends at.
     var runEnd = UInt64.max
 
@@ -26,19 +28,29 @@ package final class GuestPlatform: ProcessorEnvironment {
     // MARK: Bus accesses
 
     package func readPort(_ port: UInt16, width: Int) -> UInt32 {
-        around { pc.readPort(PortAddress(port), width: accessWidth(width)) }
+        deviceAccessed?()
+        return around { pc.readPort(PortAddress(port), width: accessWidth(width)) }
     }
 
     package func writePort(_ port: UInt16, _ value: UInt32, width: Int) {
+        deviceAccessed?()
         around { pc.writePort(value, to: PortAddress(port), width: accessWidth(width)) }
     }
 
     package func readDevice(_ physical: UInt64, width: Int) -> UInt64 {
-        around { pc.readMemory(MemoryAddress(physical), width: accessWidth(width), processor: 0) }
+        memoryAccessed(physical)
+        return around { pc.readMemory(MemoryAddress(physical), width: accessWidth(width), processor: 0) }
     }
 
     package func writeDevice(_ physical: UInt64, _ value: UInt64, width: Int) {
+        memoryAccessed(physical)
         around { pc.writeMemory(value, to: MemoryAddress(physical), width: accessWidth(width), processor: 0) }
+    }
+
+    /// Monitors have the local APIC themselves, wherever their other devices are.
+    private func memoryAccessed(_ physical: UInt64) {
+        guard let deviceAccessed, processor?.devicePage != physical & ~0xFFF else { return }
+        deviceAccessed()
     }
 
     package func readModelSpecificRegister(_ index: UInt32) -> UInt64? {

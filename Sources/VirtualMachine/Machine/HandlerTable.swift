@@ -47,6 +47,11 @@ final class HandlerTable {
     /// The kinds that the processor must report.
     var kinds: EventKinds { entries.reduce(into: []) { $0.insert($1.filter.processorKinds) } }
 
+    /// Whether anybody waits for what happens between a guest and its monitor.
+    var watchesCrossings: Bool {
+        entries.contains { [.vmexit, .vmentry, .transition].contains($0.filter.kind) }
+    }
+
     /// The memory whose accesses are waited for.
     var watchedMemory: [MemoryWatch] {
         entries.filter { $0.filter.processorKinds == .memory }.map(\.filter.memoryWatch)

@@ -1,11 +1,26 @@
+import Hypervisors
 import X86Engine
 
-/// One change of privilege level.
+// Why guests are left is a part of this module's interface, as the techniques are.
+@_exported import enum Hypervisors.ExitReason
+
+/// One change of privilege level, or of sides between a guest and its monitor.
 public struct Transition: Equatable, Sendable {
     /// Where the processor was before or after.
+    ///
+    /// A monitor in Swift that the processor does not enter by itself (`.vmx`, `.svm`) has no code in the machine: its
+    /// registers are zero.
     public struct Point: Equatable, Sendable {
-        /// The privilege level.
+        /// The privilege level as the guest sees it; `.root` is the monitor's.
         public var level: Level
+        /// How many monitors are below: 0 for a bare machine or the monitor that owns it, 1 for a guest of its.
+        public var depth: Int
+        /// The current privilege level at which the machine's processor runs it, 0...3.
+        public var physicalRing: Int
+        /// The instruction pointer of the machine's processor, where it is another one: in a translation cache.
+        public var physicalRIP: UInt64?
+        /// The base of the paging structures that the machine's processor uses, where they are others: shadow ones.
+        public var physicalCR3: UInt64?
         /// The selector in CS.
         public var cs: UInt16
         /// The instruction pointer.
@@ -20,48 +35,154 @@ public struct Transition: Equatable, Sendable {
         public var rflags: UInt64
     }
 
+    /// Why a guest was left for its monitor.
+    public struct Exit: Equatable, Sendable {
+        /// The reason in words that all techniques share.
+        public var reason: ExitReason
+        /// What the technique's manual calls it.
+        public var name: String
+        /// The basic exit reason (`.vmx`), the exit code (`.svm`), or the vector by which ring 0 was entered.
+        public var code: UInt64?
+        /// The exit qualification (`.vmx`) or EXITINFO1 (`.svm`).
+        public var qualification: UInt64?
+        /// The guest-physical address (`.vmx`) or EXITINFO2 (`.svm`).
+        public var information: UInt64?
+        /// Bytes of the instruction that left the guest, where the processor tells.
+        public var instructionLength: Int?
+    }
+
+    /// A call of a guest to its hypervisor: its number in RAX, and what was in RDI, RSI, RDX, R10, R8 and R9.
+    public struct Call: Equatable, Sendable {
+        /// What was in RAX.
+        public var number: UInt64
+        /// What was in RDI, RSI, RDX, R10, R8 and R9.
+        public var arguments: [UInt64]
+        /// What is in RAX when the guest goes on; nil before.
+        public var result: UInt64?
+    }
+
     /// Counted from 1 on over the guest's life.
     public var sequence: UInt64
     /// Guest time in nanoseconds.
     public var time: UInt64
     /// Instructions, REP iterations and deliveries so far.
     public var instructions: UInt64
-    package var mechanism: TransitionCause
+    /// The number of the processor.
+    public var cpu = 0
+    /// The technique under which the guest runs.
+    public var technique: Technique
+    package var mechanism: Mechanism
     package var gateRecord: GateRecord?
     /// Where the processor was.
     public var before: Point
     /// Where it is then.
     public var after: Point
     /// True if the stack pointer came from a TSS.
-    public var switchedStack: Bool
+    public var switchedStack = false
     /// The vector of an exception or interrupt.
     public var vector: Int?
     /// What the exception pushed, where it pushed anything.
     public var errorCode: UInt32?
     /// CR2 of a page fault.
     public var address: UInt64?
+    /// Why the guest was left; of an entry, why it had been.
+    public var exit: Exit?
+    /// The call to the hypervisor that left the guest; of an entry, with its result.
+    public var call: Call?
+    /// What the transition costs by the hypervisor's cost model, in cycles; nil where its sources tell nothing.
+    public var cost: UInt64?
 
-    /// A word or two: `syscall`, `#PF`, `interrupt 0x20`, `int 0x80`, `iret`.
+    /// A word or two: `syscall`, `#PF`, `interrupt 0x20`, `int 0x80`, `iret`, `VM exit: cpuid`, `call-out: io`.
     public var cause: String { mechanism.text }
+    /// The name by which the cause is counted, one of `TransitionLog.causes`.
+    public var kind: String { mechanism.name }
     /// The gate's kind, DPL and index, if one was used.
     public var gate: String? { gateRecord?.text }
+    /// True for a crossing that did not happen in the machine but is modelled: those of a hosted hypervisor's host.
+    public var isModelled: Bool { mechanism.host != nil }
 }
 
 extension Transition {
-    init(_ record: TransitionRecord, sequence: UInt64, time: UInt64, instructions: UInt64) {
-        self.init(
-            sequence: sequence, time: time, instructions: instructions, mechanism: record.cause,
-            gateRecord: record.gate, before: Point(record.before), after: Point(record.after),
-            switchedStack: record.switchedStack, vector: record.cause.vector, errorCode: record.cause.errorCode,
-            address: record.address)
+    /// How a transition comes about.
+    package enum Mechanism: Equatable, Sendable {
+        /// By an instruction, event or gate, as the guest sees it.
+        case transfer(TransitionCause)
+        /// The guest is left for its monitor.
+        case exit(String)
+        /// The monitor lets the guest go on.
+        case entry(String)
+        /// The monitor has the host it runs on do something.
+        case host(HostCrossing)
+
+        /// A word or two.
+        var text: String {
+            switch self {
+            case .transfer(let cause): cause.text
+            case .exit(let text), .entry(let text): text
+            case .host(let crossing): crossing.text
+            }
+        }
+
+        /// The name by which it is counted.
+        var name: String {
+            switch self {
+            case .transfer(let cause): "\(cause.kind)"
+            case .exit: "exit"
+            case .entry: "entry"
+            case .host: "host"
+            }
+        }
+
+        var host: HostCrossing? { if case .host(let crossing) = self { crossing } else { nil } }
+    }
+}
+
+/// A crossing in the host of a hosted hypervisor, on the way of a device access (Sugerman, Venkitachalam and Lim, 2001).
+package enum HostCrossing: Int, CaseIterable, Sendable {
+    /// The monitor gives the processor to the host's kernel.
+    case toKernel
+    /// The kernel returns to the process that has the devices.
+    case toProcess
+    /// The process calls the kernel again.
+    case fromProcess
+    /// The kernel gives the processor to the monitor.
+    case fromKernel
+
+    var text: String {
+        switch self {
+        case .toKernel: "world switch to the host's kernel"
+        case .toProcess: "return to the host's process"
+        case .fromProcess: "call of the host's kernel"
+        case .fromKernel: "world switch to the monitor"
+        }
     }
 }
 
 extension Transition.Point {
-    init(_ point: PrivilegePoint) {
+    /// A place in a guest, as it sees it; by a technique the machine's processor may run it at another level.
+    init(_ point: PrivilegePoint, under technique: Technique) {
         self.init(
-            level: Level(cpl: point.cpl), cs: point.cs, rip: point.rip, ss: point.ss, rsp: point.rsp, cr3: point.cr3,
+            level: Level(cpl: point.cpl), depth: technique == .bare ? 0 : 1,
+            physicalRing: technique.isSoftware ? max(Int(point.cpl), 1) : Int(point.cpl), physicalRIP: nil,
+            physicalCR3: nil, cs: point.cs, rip: point.rip, ss: point.ss, rsp: point.rsp, cr3: point.cr3,
             rflags: point.rflags)
+    }
+
+    /// A place in a guest with where the machine's processor is.
+    init(_ point: PrivilegePoint, physical: PrivilegePoint, depth: Int, under technique: Technique) {
+        self.init(point, under: technique)
+        self.depth = depth
+        physicalRing = Int(physical.cpl)
+        if physical.rip != point.rip { physicalRIP = physical.rip }
+        if physical.cr3 != point.cr3 { physicalCR3 = physical.cr3 }
+    }
+
+    /// A place in a monitor, or in the host of one.
+    init(monitor point: PrivilegePoint?, level: Level = .root, depth: Int) {
+        self.init(
+            level: level, depth: depth, physicalRing: level == .root ? 0 : level.rawValue, physicalRIP: nil,
+            physicalCR3: nil, cs: point?.cs ?? 0, rip: point?.rip ?? 0, ss: point?.ss ?? 0, rsp: point?.rsp ?? 0,
+            cr3: point?.cr3 ?? 0, rflags: point?.rflags ?? 0)
     }
 }
 

@@ -27,7 +27,7 @@ extension TransitionLog {
     /// The records kept as text.
     public func text(as format: TransitionFormat) -> String {
         switch format {
-        case .perfetto: PerfettoTrace(guest: guest?.configuration.name ?? "guest", rows).text
+        case .perfetto: PerfettoTrace(guest: guest?.configuration.name ?? "guest", rows.filter { !$0.isModelled }).text
         case .csv: ([Self.columns.joined(separator: ",")] + rows.map(Self.csv)).joined(separator: "\n") + "\n"
         case .ndjson: rows.map { Self.json($0) + "\n" }.joined()
         }
@@ -36,7 +36,9 @@ extension TransitionLog {
     private static let columns = [
         "number", "time_ns", "instructions", "from", "to", "cause", "gate", "cs_before", "rip_before", "ss_before",
         "rsp_before", "cs_after", "rip_after", "ss_after", "rsp_after", "switched_stack", "vector", "error_code",
-        "address",
+        "address", "cpu", "technique", "cr3_before", "cr3_after", "depth_before", "depth_after",
+        "physical_ring_before", "physical_ring_after", "physical_rip_before", "physical_rip_after", "reason", "code",
+        "qualification", "information", "call", "arguments", "result", "cost_cycles", "modelled",
     ]
 
     /// The values of a row, in the order of the columns; numbers that are places in hexadecimal.
@@ -53,7 +55,21 @@ extension TransitionLog {
             + [(t.before.level.description, false), (t.after.level.description, false), (t.cause, false)]
             + [(t.gate ?? "", false)] + point(t.before) + point(t.after)
             + [(t.switchedStack ? "true" : "false", true), optional(t.vector, number)]
-            + [optional(t.errorCode, place), optional(t.address, place)]
+            + [optional(t.errorCode, place), optional(t.address, place)] + sides(t)
+    }
+
+    /// What a row says of the machine and the monitor.
+    private static func sides(_ t: Transition) -> [(text: String, isNumber: Bool)] {
+        func number(_ value: (some BinaryInteger)?) -> (String, Bool) { value.map { ("\($0)", true) } ?? ("", false) }
+        func place(_ value: (some BinaryInteger)?) -> (String, Bool) { (value.map { hexadecimal($0) } ?? "", false) }
+        return [number(t.cpu), (t.technique.rawValue, false), place(t.before.cr3), place(t.after.cr3)]
+            + [number(t.before.depth), number(t.after.depth)]
+            + [number(t.before.physicalRing), number(t.after.physicalRing)]
+            + [place(t.before.physicalRIP), place(t.after.physicalRIP)]
+            + [(t.exit?.reason.name ?? "", false), number(t.exit?.code), place(t.exit?.qualification)]
+            + [place(t.exit?.information), place(t.call?.number)]
+            + [(t.call.map { $0.arguments.map { hexadecimal($0) }.joined(separator: " ") } ?? "", false)]
+            + [place(t.call?.result), number(t.cost), (t.isModelled ? "true" : "false", true)]
     }
 
     private static func csv(_ transition: Transition) -> String {

@@ -20,6 +20,7 @@ extension GuestEvent {
         case .proceed, .stop: return nil
         case .skip:
             switch kind {
+            case .vmexit where exit?.reason.isInstruction == false: return leftByNoInstruction("skip")
             case .exception, .interrupt, .io, .msr, .cr, .syscall, .hypercall, .halt, .cpuid, .exec, .instruction,
                 .write, .vmexit:
                 return nil
@@ -28,6 +29,7 @@ extension GuestEvent {
             }
         case .reply:
             switch kind {
+            case .vmexit where exit?.reason.isInstruction == false: return leftByNoInstruction("reply to")
             case .syscall, .hypercall, .vmexit: return nil
             case .read where (size ?? 0) > 8:
                 return "a read of \(size ?? 0) bytes takes no reply: one has at most 8 bytes"
@@ -43,12 +45,17 @@ extension GuestEvent {
         case .inject(let vector, let errorCode):
             switch kind {
             case .transition, .vmentry, .console, .reset: return happened("turn into an exception")
+            case .vmexit where exit?.reason.isInstruction == false: return leftByNoInstruction("turn into an exception")
             case .exception, .interrupt, .io, .msr, .cr, .syscall, .hypercall, .halt, .cpuid, .exec, .instruction,
                 .read,
                 .write, .vmexit:
                 return ExceptionName.objection(toVector: vector, errorCode: errorCode)
             }
         }
+    }
+
+    private func leftByNoInstruction(_ what: String) -> String {
+        "the guest was not left by an instruction but for `\(exit?.reason.name ?? "")`: there is nothing to \(what)"
     }
 
     private func happened(_ what: String) -> String {

@@ -149,6 +149,7 @@ extension Processor {
         do throws(Fault) {
             if codeBreakpointsEnabled, let fault = codeBreakpointFault() { throw fault }
             var instruction = try fetchInstruction()
+            control.pointee.interpretedInstruction = instruction
             if let failure = unavailable(&instruction) { throw failure }
             s.pointee.nextRIP = nextAddress(after: instruction.length)
             if isGuest { try interceptInstruction(instruction) }

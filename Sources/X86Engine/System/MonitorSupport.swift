@@ -34,6 +34,35 @@ extension Processor {
         return nil
     }
 
+    /// The instruction that was interpreted last.
+    package var interpretedInstruction: Instruction? {
+        get { control.pointee.interpretedInstruction }
+        set { control.pointee.interpretedInstruction = newValue }
+    }
+
+    /// Whether `interpretOne` would do something of the guest's: not if the machine is needed first.
+    package var hasWorkAtBoundary: Bool {
+        let s = state
+        guard s.pointee.signals & (Signal.stop | Signal.initialize | Signal.startup) == 0,
+            s.pointee.time < control.pointee.machineDeadline
+        else { return false }
+        if s.pointee.activity == .active { return true }
+        return s.pointee.signals & Signal.nmi != 0 || s.pointee.signals & Signal.interrupt != 0 && s.pointee.IF
+    }
+
+    /// Does what a watcher has decided about the instruction at `state.rip`; false if it is to be executed.
+    package func settle(_ verdict: EventVerdict) -> Bool {
+        switch verdict {
+        case .proceed: return false
+        case .skip: _ = skipInstruction()
+        case .reply(let value):
+            state.pointee.rax = value
+            _ = skipInstruction()
+        case .inject(let fault): deliver(fault)
+        }
+        return true
+    }
+
     /// Whether what is watched has changed since the last call.
     package func takeWatchChange() -> Bool {
         defer { control.pointee.blocksAreStale = false }
