@@ -108,18 +108,21 @@ public struct Limits: Sendable {
     public var guestMemory: UInt64
     /// How long a run may take, as a safety net: unlike the others it stops scripts at different places.
     public var wallClock: Duration?
+    /// Whether ports of this host may be opened (`guest.gdb`).
+    public var network: Bool
 
     /// Limits for a script of one's own.
     public static let unlimited = Limits()
     /// Limits for a script of a stranger's.
     public static let untrusted = Limits(
         fuel: 100_000_000, heap: 64 << 20, depth: 200, guestInstructions: 10_000_000_000, guestTime: .seconds(600),
-        guestMemory: 1 << 30, wallClock: .seconds(30))
+        guestMemory: 1 << 30, wallClock: .seconds(30), network: false)
 
     /// Limits one by one.
     public init(
         fuel: UInt64 = .max, heap: Int = 1 << 30, depth: Int = 1_000, guestInstructions: UInt64 = .max,
-        guestTime: Duration? = nil, guestMemory: UInt64 = 8 << 30, wallClock: Duration? = nil
+        guestTime: Duration? = nil, guestMemory: UInt64 = 8 << 30, wallClock: Duration? = nil,
+        network: Bool = true
     ) {
         self.fuel = fuel
         self.heap = heap
@@ -128,6 +131,7 @@ public struct Limits: Sendable {
         self.guestTime = guestTime
         self.guestMemory = guestMemory
         self.wallClock = wallClock
+        self.network = network
     }
 }
 

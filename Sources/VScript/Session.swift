@@ -10,6 +10,8 @@ public final class Session {
     public var output: (String) -> Void = { print($0, terminator: "") }
     /// What scripts find around them.
     public var environment = ScriptEnvironment()
+    /// Carries out what gdb's `monitor` is given while a script serves a guest to gdb.
+    package var gdbMonitor: ((Guest, String) -> String)?
     /// Stops the running script from elsewhere.
     public let stopSignal = StopSignal()
     /// How many `test` declarations have failed so far.

@@ -7,7 +7,7 @@ import VirtualMachine
 /// Serves a script's guest to gdb until Ctrl-C.
 enum GDBSession {
     static func run(_ file: SourceFile, guest name: String?, port: UInt16) -> Int32 {
-        let session = Session()
+        let session = Session(files: .all)
         let scope = SessionScope(session)
         var failed = false
         let renderer = TextRenderer(colours: false)
@@ -25,15 +25,7 @@ enum GDBSession {
             return ExitCode.usage.rawValue
         }
         repl.focus(guest)
-        let stub = GDBStub(guest.guest)
-        stub.monitor = { line in
-            var text = ""
-            let output = repl.output
-            repl.output = { text += renderer.text($0) }
-            defer { repl.output = output }
-            _ = repl.handle(line)
-            return text
-        }
+        let stub = repl.gdbStub(for: guest)
         do throws(GDBServerError) {
             let server = try GDBServer(stub, port: port)
             say("gdb: target remote localhost:\(server.port)\n", to: .standardError)

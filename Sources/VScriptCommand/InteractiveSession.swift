@@ -20,11 +20,12 @@ final class InteractiveSession {
     /// - Returns: The exit code.
     static func run(_ file: SourceFile?, json: Bool) -> Int32 {
         guard let wake = WakePipe() else { return ExitCode.failure.rawValue }
-        let session = Session()
+        let session = Session(files: .all)
         session.environment = ScriptEnvironment(arguments: [], terminal: json ? nil : HostTerminal())
         let scope = SessionScope(session)
         let repl = REPL(scope: scope) { _ in }
         session.output = { [unowned repl] in repl.output(.printed($0)) }
+        session.gdbMonitor = { [unowned repl] in repl.monitor($0, $1) }
         let interrupt = SessionInterrupt(wake: wake, scope: scope.interrupt)
         guard !json else {
             runJSON(repl, file)
@@ -107,29 +108,45 @@ final class InteractiveSession {
 }
 
 /// What Ctrl-C does: clears the line being typed, or stops what runs.
+///
+/// A handler of the signal itself: a source of Dispatch is installed some time after it was asked for, and loses the
+/// key that comes before. There is one session in a process.
 final class SessionInterrupt {
-    private let source: any DispatchSourceSignal
-    private let editing = Editing()
+    private let state: State
 
-    /// Shared with the queue that hears the signal.
-    private final class Editing: Sendable {
-        let isOn = Atomic<Bool>(false)
+    /// What the handler reads; it only stores and writes to a pipe, as handlers may.
+    private final class State: Sendable {
+        let isEditing = Atomic<Bool>(false)
+        let wake: WakePipe
+        let interrupt: @Sendable () -> Void
+
+        init(wake: WakePipe, interrupt: @escaping @Sendable () -> Void) {
+            self.wake = wake
+            self.interrupt = interrupt
+        }
     }
 
+    // SAFETY: set before the handler is installed, cleared after it is removed.
+    private nonisolated(unsafe) static var current: State?
+
     init(wake: WakePipe, scope interrupt: @escaping @Sendable () -> Void) {
-        signal(SIGINT, SIG_IGN)
-        source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global(qos: .userInteractive))
-        let editing = editing
-        source.setEventHandler {
-            if editing.isOn.load(ordering: .relaxed) { wake.wake() } else { interrupt() }
+        state = State(wake: wake, interrupt: interrupt)
+        Self.current = state
+        signal(SIGINT) { _ in
+            guard let state = SessionInterrupt.current else { return }
+            let error = errno
+            if state.isEditing.load(ordering: .relaxed) { state.wake.wake() } else { state.interrupt() }
+            errno = error
         }
-        source.resume()
     }
 
     var isEditing: Bool {
-        get { editing.isOn.load(ordering: .relaxed) }
-        set { editing.isOn.store(newValue, ordering: .relaxed) }
+        get { state.isEditing.load(ordering: .relaxed) }
+        set { state.isEditing.store(newValue, ordering: .relaxed) }
     }
 
-    deinit { source.cancel() }
+    deinit {
+        signal(SIGINT, SIG_DFL)
+        Self.current = nil
+    }
 }

@@ -32,7 +32,8 @@ extension PersonalComputer {
 
     /// Why a state does not fit the machine.
     package enum RestoreError: Error, Equatable {
-        /// The machine has another number of processors, lines or PCI functions, or functions in other places.
+        /// The machine has another number of processors, lines or PCI functions, or functions in other places; or the
+        /// state is none that its chips can be in.
         case differentMachine
     }
 
@@ -65,10 +66,7 @@ extension PersonalComputer {
     package func restore(_ state: State) throws(RestoreError) {
         let lines = wiring.all
         let functions = pci.functions
-        let places = functions.map { [$0.location.slot, $0.location.function] }
-        guard state.lines.count == lines.count, state.localAPICs.count == interruptBus.localAPICs.count,
-            state.functions.map({ [$0.slot, $0.function] }) == places
-        else { throw .differentMachine }
+        guard state.hasShape(of: self.state) else { throw .differentMachine }
         masterPIC.state = state.masterPIC
         slavePIC.state = state.slavePIC
         ioAPIC.state = state.ioAPIC

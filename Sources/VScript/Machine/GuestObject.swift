@@ -7,7 +7,7 @@ final class GuestObject: TabledObject, EventSource {
     let name: String
     /// What it was declared on; nil for a bare machine.
     let hypervisor: HypervisorObject?
-    private unowned let session: Session
+    unowned let session: Session
     /// Handlers that are installed.
     private var handlers: [ObjectIdentifier: (handler: Handler, id: HandlerID)] = [:]
     /// What a handler threw; the run ends with it.
@@ -56,7 +56,7 @@ final class GuestObject: TabledObject, EventSource {
     }
 
     /// Throws what a device has thrown outside of a run.
-    private func checkFailure() throws {
+    func checkFailure() throws {
         guard let error = handlerError else { return }
         handlerError = nil
         throw error
@@ -77,6 +77,7 @@ final class GuestObject: TabledObject, EventSource {
             do { _ = try context.call(function, []) } catch { fail(error) }
         }
         guard let timer else { return .nil }
+        timer.place = "\(arguments.span.file.name):\(arguments.span.startPosition.line)"
         pending.append(timer)
         return .object(TimerObject(timer))
     }
@@ -132,6 +133,17 @@ final class GuestObject: TabledObject, EventSource {
         try session.count(instructions: guest.instructions &- start.instructions, time: guest.time &- start.time)
         return result
     }
+
+    /// Lets something else than a script run the guest; handlers work, and what they throw is thrown.
+    func serving(_ body: () -> Void) throws {
+        isRunning = true
+        body()
+        isRunning = false
+        try checkFailure()
+    }
+
+    /// Whether a handler has thrown something that ends the run.
+    var hasFailed: Bool { handlerError != nil }
 
     func checkIdle() throws(HostFailure) {
         guard !isRunning else {
@@ -246,7 +258,7 @@ final class GuestObject: TabledObject, EventSource {
                     throw HostFailure(.wrongOperand, error.description)
                 }
             },
-        ])
+        ] + outsideMethods)
 
     // MARK: - Events
 

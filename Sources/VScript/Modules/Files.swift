@@ -1,3 +1,5 @@
+import VirtualMachine
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -51,6 +53,43 @@ public struct Files: Sendable {
         }
         throw HostFailure(
             .fileFailure, "`\(path)` is outside the directories that the script may \(forWriting ? "write" : "read")")
+    }
+
+    /// Writes a file so that its name stands for the old content or the new one, whatever interrupts it.
+    func replace(
+        _ path: String, _ body: (FileReplacement.Sink) throws(FileReplacementError) -> Void
+    ) throws(FileReplacementError) {
+        guard case .directories(_, let writable) = access else { return try FileReplacement.write(to: path, body) }
+        let folder: Int32
+        let name: String
+        do throws(HostFailure) { (folder, name) = try Self.folder(of: path, in: writable) } catch {
+            throw FileReplacementError(reason: error.message)
+        }
+        defer { _ = close(folder) }
+        try FileReplacement.write(to: name, in: folder, body)
+    }
+
+    /// Opens the folder of a file beneath one of some directories; also gives the file's name.
+    private static func folder(of path: String, in directories: [String]) throws(HostFailure) -> (Int32, String) {
+        let parts = try components(path)
+        for directory in directories {
+            guard let base = try? components(directory), parts.count > base.count, parts.starts(with: base) else {
+                continue
+            }
+            let between = Array(parts[base.count..<parts.count - 1])
+            return (
+                try open(between, beneath: directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, path, true),
+                parts[parts.count - 1]
+            )
+        }
+        throw HostFailure(.fileFailure, "it is outside the directories that the script may write")
+    }
+
+    /// Opens a file for reading while something is done with its descriptor.
+    func reading<Result>(_ path: String, _ body: (Int32) throws -> Result) throws -> Result {
+        let descriptor = try open(path, forWriting: false)
+        defer { _ = close(descriptor) }
+        return try body(descriptor)
     }
 
     /// Makes sure that a file may be read, by opening it.

@@ -9,6 +9,10 @@ struct Run: ParsableCommand {
     @Option(name: .customShort("e"), help: ArgumentHelp("Runs this text instead of a file.", valueName: "code"))
     var code: String?
 
+    @Option(
+        help: ArgumentHelp("Then serves the guest to gdb on a port of this host; 0 chooses one.", valueName: "port"))
+    var gdb: UInt16?
+
     @OptionGroup var options: ReportOptions
 
     @Argument(help: ArgumentHelp("The script; - is the standard input.", valueName: "file"))
@@ -22,6 +26,10 @@ struct Run: ParsableCommand {
         if let code {
             // There is no file, so that the first positional argument is the script's.
             return try end(Source(text: code).run([file].compactMap { $0 } + arguments, reporter))
+        }
+        if let gdb {
+            guard let file else { throw ValidationError("`--gdb` needs a script that declares a guest") }
+            throw ArgumentParser.ExitCode(GDBSession.run(try Source(path: file).file, guest: nil, port: gdb))
         }
         guard let file else { throw ArgumentParser.ExitCode(InteractiveSession.run(nil, json: options.json)) }
         try end([file].eachScript(reporter) { $0.run(arguments, reporter) })

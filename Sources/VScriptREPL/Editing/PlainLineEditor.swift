@@ -54,6 +54,8 @@ package final class PlainLineEditor: LineEditor {
                 pending.removeSubrange(...end)
                 return .line(text(line))
             }
+            // Ctrl-D that was pressed while a guest ran has not been turned into the end of the input.
+            if prompt != nil, pending.first == 0x04 { return .end }
             if hasEnded || pending.count > Self.lineLimit {
                 guard !pending.isEmpty else { return .end }
                 defer { pending = [] }

@@ -239,7 +239,7 @@ package final class REPL {
         guard let focused else {
             throw CommandFailure(
                 "there is no guest yet",
-                notes: ["declare one, as in `guest demo { boot: .long; … }`, or `load` a script"])
+                notes: ["declare one, as in `guest demo { boot: .long; … }`, or `source` a script"])
         }
         return focused
     }

@@ -24,11 +24,16 @@ package struct BootFile: Equatable, Sendable {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .unreadable(file: path, reason: Self.errorText()) }
         defer { _ = close(descriptor) }
+        try self.init(name: path, descriptor: descriptor)
+    }
+
+    /// Reads what a descriptor is open on: a regular file that is not empty; `limit` bounds the bytes that are read.
+    package init(name path: String, descriptor: Int32, limit: Int = .max) throws(BootError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .unreadable(file: path, reason: Self.errorText()) }
         guard status.st_mode & S_IFMT != S_IFDIR else { throw .isDirectory(file: path) }
         guard status.st_mode & S_IFMT == S_IFREG else { throw .unreadable(file: path, reason: "not a regular file") }
-        let size = Int(status.st_size)
+        let size = min(Int(status.st_size), limit)
         guard size > 0 else { throw .empty(file: path) }
         var failure: String?
         let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in

@@ -1,8 +1,8 @@
 /// Takes packets apart as they come over the wire.
 ///
 /// gdb manual, appendix E.1 "Overview".
-struct GDBPacketReader {
-    enum Item: Equatable {
+package struct GDBPacketReader {
+    package enum Item: Equatable {
         case packet([UInt8])
         /// The check sum was wrong.
         case damaged
@@ -15,13 +15,15 @@ struct GDBPacketReader {
     /// The largest packet; gdb is told less.
     private static let limit = 1 << 17
 
-    mutating func append(_ bytes: some Sequence<UInt8>) {
+    package init() {}
+
+    package mutating func append(_ bytes: some Sequence<UInt8>) {
         pending += bytes
         if pending.count > Self.limit { pending.removeFirst(pending.count - Self.limit) }
     }
 
     /// The next item that is complete.
-    mutating func next() -> Item? {
+    package mutating func next() -> Item? {
         while let first = pending.first {
             switch first {
             case 0x03:
@@ -46,17 +48,17 @@ struct GDBPacketReader {
     }
 
     /// A packet with its frame.
-    static func framed(_ body: [UInt8]) -> [UInt8] {
+    package static func framed(_ body: [UInt8]) -> [UInt8] {
         [UInt8(ascii: "$")] + body + [UInt8(ascii: "#")] + Hexadecimal.text([body.reduce(0, &+)])
     }
 
     /// Bytes with those escaped that have a meaning in a packet.
-    static func escaped(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+    package static func escaped(_ bytes: some Sequence<UInt8>) -> [UInt8] {
         bytes.flatMap { [0x23, 0x24, 0x2A, 0x7D].contains($0) ? [0x7D, $0 ^ 0x20] : [$0] }
     }
 
     /// The reverse of `escaped`.
-    static func unescaped(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+    package static func unescaped(_ bytes: some Sequence<UInt8>) -> [UInt8] {
         var result: [UInt8] = []
         var isEscaped = false
         for byte in bytes {

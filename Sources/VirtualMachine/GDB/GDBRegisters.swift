@@ -4,11 +4,11 @@ import X86Engine
 ///
 /// gdb manual, appendix G.5.15 "i386 Features": always the 64-bit description, from reset on, so that gdb's idea of the
 /// packets never changes.
-enum GDBRegisters {
+package enum GDBRegisters {
     /// One register: its name, its width in bits, its type in the description, and how it is read.
-    struct Register: Sendable {
+    package struct Register: Sendable {
         let name: String
-        let bits: Int
+        package let bits: Int
         let type: String
         let read: @Sendable (UnsafeMutablePointer<ProcessorState>) -> [UInt8]
     }
@@ -34,7 +34,7 @@ enum GDBRegisters {
         ("org.vscript.x86.system", system),
     ]
 
-    static let all: [Register] = features.flatMap(\.registers)
+    package static let all: [Register] = features.flatMap(\.registers)
 
     private static let core: [Register] =
         ["rax", "rbx", "rcx", "rdx", "rsi", "rdi"].map { named($0, 64, "int64") }

@@ -56,9 +56,11 @@ public final class GDBServer {
 
     deinit { close(listener) }
 
-    /// Serves one connection after the other until `goesOn` says no; it is asked a few times in a second.
-    public func serve(while goesOn: @escaping () -> Bool = { true }) {
-        while goesOn() {
+    /// Serves one connection after the other until `goesOn` says no, which is asked a few times in a second, or so many
+    /// have ended.
+    public func serve(connections: Int = .max, while goesOn: @escaping () -> Bool = { true }) {
+        var count = 0
+        while count < connections, goesOn() {
             guard Self.canRead(listener, milliseconds: 100) else { continue }
             let connection = accept(listener, nil, nil)
             guard connection >= 0 else { continue }
@@ -67,6 +69,7 @@ public final class GDBServer {
             setsockopt(connection, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
             serve(connection, while: goesOn)
             close(connection)
+            count += 1
         }
     }
 

@@ -5,7 +5,7 @@ import X86Engine
 /// gdb manual, appendix E "gdb Remote Serial Protocol".
 public final class GDBStub {
     /// What becomes of the connection after a packet.
-    enum Reaction: Equatable {
+    package enum Reaction: Equatable {
         case reply([UInt8])
         /// Answered, and then the connection ends.
         case leave([UInt8])
@@ -13,41 +13,38 @@ public final class GDBStub {
     }
 
     private let guest: Guest
+    /// By which the guest goes backwards; nil if it does not.
+    private let history: GuestHistory?
     /// Carries out what `monitor` is given and gives what it says.
     public var monitor: ((String) -> String)?
     /// Whether whoever is at the other end wants the guest to stop.
-    var isInterrupted: () -> Bool = { false }
+    package var isInterrupted: () -> Bool = { false }
     /// Whether packets are acknowledged.
     private(set) var acknowledges = true
-    private var breakpoints: [UInt64: HandlerID] = [:]
-    private var watchpoints: [WatchKey: [HandlerID]] = [:]
+    private var points: [Point] = []
     /// Why the last run ended, as a reply.
     private var lastStop = "T05thread:01;"
     /// What the breakpoint that stopped the run was.
     private var hit: String?
 
-    private struct WatchKey: Hashable {
-        var type: UInt8
-        var address: UInt64
-        var length: UInt64
-    }
-
     /// The largest packet that gdb may send.
     private static let packetSize = 0x4000
 
-    /// A stub for a guest, which must not run otherwise meanwhile.
-    public init(_ guest: Guest) { self.guest = guest }
+    /// A stub for a guest, which must not run otherwise meanwhile; with a history gdb can go backwards.
+    public init(_ guest: Guest, history: GuestHistory? = nil) {
+        self.guest = guest
+        self.history = history
+    }
 
     /// Removes what gdb has set; the guest stays where it is.
     func close() {
-        for handler in Array(breakpoints.values) + watchpoints.values.joined() { guest.off(handler) }
-        breakpoints = [:]
-        watchpoints = [:]
+        for point in points { guest.off(point.handler) }
+        points = []
         acknowledges = true
     }
 
     /// Carries out a packet.
-    func handle(_ packet: [UInt8]) -> Reaction {
+    package func handle(_ packet: [UInt8]) -> Reaction {
         guard let kind = packet.first else { return .reply([]) }
         let body = packet.dropFirst()
         let text = String(decoding: body, as: UTF8.self)
@@ -63,6 +60,7 @@ public final class GDBStub {
         case UInt8(ascii: "c"), UInt8(ascii: "C"):
             return resume(at: kind == UInt8(ascii: "c") ? text : "", steps: false)
         case UInt8(ascii: "s"), UInt8(ascii: "S"): return resume(at: kind == UInt8(ascii: "s") ? text : "", steps: true)
+        case UInt8(ascii: "b"): return goBack(steps: text == "s", isKnown: text == "s" || text == "c")
         case UInt8(ascii: "Z"), UInt8(ascii: "z"): return setPoint(text, isSet: kind == UInt8(ascii: "Z"))
         case UInt8(ascii: "H"), UInt8(ascii: "T"): return say("OK")
         case UInt8(ascii: "D"): return .leave(Array("OK".utf8))
@@ -82,9 +80,11 @@ public final class GDBStub {
     private func query(_ text: String) -> Reaction {
         if text.hasPrefix("qSupported") {
             return say(
-                "PacketSize=\(String(Self.packetSize, radix: 16));qXfer:features:read+;swbreak+;hwbreak+;vContSupported+;"
-                    + "QStartNoAckMode+")
+                "PacketSize=\(String(Self.packetSize, radix: 16));qXfer:features:read+;qXfer:memory-map:read+;swbreak+;"
+                    + "hwbreak+;vContSupported+;QStartNoAckMode+"
+                    + (history == nil ? "" : ";ReverseStep+;ReverseContinue+"))
         }
+        if text.hasPrefix("qXfer:memory-map:read:") { return transfer(Self.memoryMap, text) }
         if text.hasPrefix("qXfer:features:read:target.xml:") { return transfer(GDBRegisters.description, text) }
         if text.hasPrefix("qRcmd,") { return command(text.dropFirst(6)) }
         if text.hasPrefix("qSymbol:") || text == "qThreadExtraInfo,1" {
@@ -112,6 +112,15 @@ public final class GDBStub {
         let isLast = part.endIndex == bytes.count
         return .reply([UInt8(ascii: isLast ? "l" : "m")] + GDBPacketReader.escaped(part))
     }
+
+    /// gdb looks at linear addresses, any of which the guest may map; without a map it refuses none, with this it knows
+    /// that none is flash.
+    private static let memoryMap = """
+        <?xml version="1.0"?><!DOCTYPE memory-map PUBLIC "+//IDN gnu.org//DTD GDB Memory Map V1.0//EN" \
+        "http://sourceware.org/gdb/gdb-memory-map.dtd"><memory-map>\
+        <memory type="ram" start="0x0" length="0x8000000000000000"/>\
+        <memory type="ram" start="0x8000000000000000" length="0x8000000000000000"/></memory-map>
+        """
 
     private func command(_ text: Substring) -> Reaction {
         guard let bytes = Hexadecimal.bytes(text.utf8) else { return say("E01") }
@@ -199,15 +208,40 @@ public final class GDBStub {
             guard let address = Hexadecimal.number(text[...]), guest.cpu.set("rip", address) else { return say("E01") }
         }
         hit = nil
-        let start = ContinuousClock.now
-        var asked = start
-        let stop = guest.run(limits: RunLimits(instructions: steps ? 1 : nil)) { [self] in
-            // The socket is looked at a few times in a second, not for each slice.
+        let limits = RunLimits(instructions: steps ? 1 : nil)
+        let stop =
+            history?.run(limits: limits, checkpoint: checkpoint())
+            ?? guest.run(limits: limits, checkpoint: checkpoint())
+        lastStop = reply(stop)
+        return say(lastStop)
+    }
+
+    /// What runs ask now and then: the socket is looked at some times in a second, not for each slice.
+    private func checkpoint() -> () -> Bool {
+        var asked = ContinuousClock.now
+        return { [self] in
             guard ContinuousClock.now - asked > .milliseconds(20) else { return true }
             asked = .now
             return !isInterrupted()
         }
-        lastStop = reply(stop)
+    }
+
+    /// One instruction back, or to the last time that something gdb has set was met.
+    private func goBack(steps: Bool, isKnown: Bool) -> Reaction {
+        guard let history, isKnown else { return .reply([]) }
+        let now = guest.instructions
+        guard now > history.start else {
+            lastStop = "T05replaylog:begin;thread:01;"
+            return say(lastStop)
+        }
+        guard !steps else {
+            lastStop = history.go(to: now - 1, checkpoint: checkpoint()) ? "T05thread:01;" : "T02thread:01;"
+            return say(lastStop)
+        }
+        let found = history.lastEvent(before: now, matching: points.map(\.filter), checkpoint: checkpoint())
+        let isThere = history.go(to: found?.event.instructions ?? history.start, checkpoint: checkpoint())
+        let reason = found.map { points[$0.filter].reason } ?? "replaylog:begin;"
+        lastStop = isThere ? "T05\(reason)thread:01;" : "T02thread:01;"
         return say(lastStop)
     }
 
@@ -226,51 +260,67 @@ public final class GDBStub {
     // MARK: - Breakpoints
 
     private func setPoint(_ text: String, isSet: Bool) -> Reaction {
-        let parts = text.split(separator: ";")[0].split(separator: ",")
+        let parts = text.split(separator: ";", omittingEmptySubsequences: false)[0].split(separator: ",")
         guard parts.count == 3, let type = parts[0].utf8.first, let address = Hexadecimal.number(parts[1]),
             let length = Hexadecimal.number(parts[2])
         else { return say("E01") }
-        switch type {
-        case UInt8(ascii: "0"), UInt8(ascii: "1"):
-            let reason = type == UInt8(ascii: "0") ? "swbreak:;" : "hwbreak:;"
-            if isSet, breakpoints[address] == nil {
-                breakpoints[address] = guest.on(.exec(address)) { [unowned self] _ in
-                    hit = reason
-                    guest.requestStop("breakpoint")
+        let key = PointKey(type: type, address: address, length: length)
+        guard let filters = key.filters else { return (0x30...0x34).contains(type) ? say("E01") : .reply([]) }
+        if !isSet {
+            for point in points where point.key == key { guest.off(point.handler) }
+            points.removeAll { $0.key == key }
+        } else if !points.contains(where: { $0.key == key }) {
+            for filter in filters {
+                let handler = guest.on(filter) { [unowned self] _ in
+                    hit = key.reason
+                    guest.requestStop("gdb")
                     return .proceed
                 }
-            } else if !isSet, let handler = breakpoints.removeValue(forKey: address) {
-                guest.off(handler)
-            }
-            return say("OK")
-        case UInt8(ascii: "2"), UInt8(ascii: "3"), UInt8(ascii: "4"):
-            return setWatch(WatchKey(type: type, address: address, length: length), isSet: isSet)
-        case _: return .reply([])
-        }
-    }
-
-    private func setWatch(_ key: WatchKey, isSet: Bool) -> Reaction {
-        guard key.length > 0, key.length <= 4_096 else { return say("E01") }
-        if !isSet {
-            for handler in watchpoints.removeValue(forKey: key) ?? [] { guest.off(handler) }
-            return say("OK")
-        }
-        guard watchpoints[key] == nil else { return say("OK") }
-        let (last, overflow) = key.address.addingReportingOverflow(key.length - 1)
-        let range = key.address...(overflow ? .max : last)
-        let (name, filters): (String, [EventFilter]) =
-            switch key.type {
-            case UInt8(ascii: "2"): ("watch", [.write(range)])
-            case UInt8(ascii: "3"): ("rwatch", [.read(range)])
-            case _: ("awatch", [.read(range), .write(range)])
-            }
-        watchpoints[key] = filters.map { filter in
-            guest.on(filter) { [unowned self] _ in
-                hit = "\(name):\(String(key.address, radix: 16));"
-                guest.requestStop("watchpoint")
-                return .proceed
+                points.append(Point(key: key, filter: filter, handler: handler))
             }
         }
         return say("OK")
     }
+}
+
+/// A breakpoint or watchpoint as gdb names it.
+///
+/// gdb manual, appendix E.2 "Packets", `Z`.
+private struct PointKey: Hashable {
+    var type: UInt8
+    var address: UInt64
+    var length: UInt64
+
+    /// What the engine watches; nil for what does not exist.
+    var filters: [EventFilter]? {
+        if type == UInt8(ascii: "0") || type == UInt8(ascii: "1") { return [.exec(address)] }
+        guard length > 0, length <= 4_096 else { return nil }
+        let (last, overflow) = address.addingReportingOverflow(length - 1)
+        let range = address...(overflow ? .max : last)
+        switch type {
+        case UInt8(ascii: "2"): return [.write(range)]
+        case UInt8(ascii: "3"): return [.read(range)]
+        case UInt8(ascii: "4"): return [.read(range), .write(range)]
+        case _: return nil
+        }
+    }
+
+    /// The part of a stop reply that tells it.
+    var reason: String {
+        switch type {
+        case UInt8(ascii: "0"): "swbreak:;"
+        case UInt8(ascii: "1"): "hwbreak:;"
+        case UInt8(ascii: "2"): "watch:\(String(address, radix: 16));"
+        case UInt8(ascii: "3"): "rwatch:\(String(address, radix: 16));"
+        case _: "awatch:\(String(address, radix: 16));"
+        }
+    }
+}
+
+/// What the engine watches for a point.
+private struct Point {
+    var key: PointKey
+    var filter: EventFilter
+    var handler: HandlerID
+    var reason: String { key.reason }
 }

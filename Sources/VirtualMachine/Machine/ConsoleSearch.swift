@@ -1,5 +1,5 @@
 /// What was typed last, so that a wait does not take its echo for the guest's answer.
-package struct Echo {
+package struct Echo: Codable {
     /// How far the output has repeated what was typed.
     package enum Progress: Equatable {
         /// All that has come so far is echo.
@@ -14,6 +14,9 @@ package struct Echo {
     private var start = 0
 
     package init() {}
+
+    /// Whether it can have been made so, when it comes from a file.
+    var isPossible: Bool { start >= 0 }
 
     /// The echo of a text that begins where the output ends now.
     package init(_ text: String, from start: Int) {

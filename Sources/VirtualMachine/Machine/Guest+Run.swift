@@ -18,7 +18,7 @@ public struct RunLimits: Sendable {
 extension Guest {
     /// Runs until an event that `condition` accepts, a limit, or the guest's end.
     ///
-    /// `checkpoint` is asked between slices of at most 10 ms of guest time; false ends the run as `.stopped` (an
+    /// `checkpoint` is asked between slices of at most 1 ms of guest time; false ends the run as `.stopped` (an
     /// interrupt from the keyboard, a watchdog).
     @discardableResult
     public func run(
@@ -49,7 +49,7 @@ extension Guest {
             if let checkpoint, !checkpoint() { return stop(.stopped, "interrupted") }
             // The instruction limit as a point in time: idle time moves it, so it is computed anew for every slice.
             let byCount = endCount.map { state.pointee.idleTime.addingReportingOverflow($0).partialValue } ?? .max
-            let slice = time.addingReportingOverflow(10_000_000).partialValue
+            let slice = time.addingReportingOverflow(1_000_000).partialValue
             platform.runEnd = min(endTime ?? .max, byCount, slice, console.nextInput)
             platform.synchronize()
             switch monitor?.run() ?? processor.run() {

@@ -4,6 +4,8 @@ import PCDevices
 public final class GuestTimer {
     /// The guest time in nanoseconds.
     public let deadline: UInt64
+    /// Where in a program or script it was asked for, for messages.
+    public var place: String?
     let action: () -> Void
     fileprivate weak var owner: GuestTimers?
     fileprivate var timer: VirtualClock.Timer?

@@ -37,6 +37,25 @@ package struct MemorySnapshot: Sendable {
     }
 }
 
+extension MemorySnapshot {
+    /// Whether bit 20 of physical addresses counts.
+    package var isAddressLine20Open: Bool { addressLineMask == .max }
+
+    /// A snapshot of a memory of `size` bytes from its pages with a content; nil if one lies outside.
+    package init?(
+        size: UInt64, isAddressLine20Open: Bool, pages stored: [(page: Int, bytes: UnsafeRawBufferPointer)]
+    ) {
+        var pages = [SavedPage?](repeating: nil, count: Int(clamping: size >> 12))
+        for (page, bytes) in stored {
+            guard pages.indices.contains(page), bytes.count == SavedPage.size, let base = bytes.baseAddress else {
+                return nil
+            }
+            pages[page] = SavedPage(copying: base)
+        }
+        self.init(size: size, pages: pages, addressLineMask: isAddressLine20Open ? .max : ~(1 << 20))
+    }
+}
+
 extension PhysicalMemory {
     /// Keeps the content of RAM.
     package func snapshot() -> MemorySnapshot {

@@ -20,14 +20,4 @@ package struct ModelSpecificRegisters: Equatable, Sendable {
     package var apicIdentifier: UInt32 = 0
 
     package init() {}
-
-    /// All of them, for hashing.
-    var words: [UInt64] {
-        var words = [
-            miscEnable, miscFeatures, speculationControl, mtrrDefaultType, systemConfiguration, hardwareConfiguration,
-            UInt64(apicIdentifier),
-        ]
-        for index in 0..<16 { words += [mtrrVariable[index], mtrrFixed[index]] }
-        return words
-    }
 }

@@ -2,9 +2,14 @@
 ///
 /// What is derived (the soft TLB, cached blocks) or steers a run is not part of it.
 package struct ProcessorSnapshot {
-    fileprivate var state: ProcessorState
-    fileprivate var faultChain: [FaultRecord]
-    fileprivate var transitions: TransitionCounters
+    var state: ProcessorState
+    var faultChain: [FaultRecord]
+    var transitions: TransitionCounters
+
+    /// The guest time.
+    package var time: UInt64 { state.time }
+    /// Instructions, REP iterations and deliveries until then.
+    package var instructions: UInt64 { state.time &- state.idleTime }
 }
 
 extension Processor {

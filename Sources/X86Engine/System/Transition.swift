@@ -41,6 +41,15 @@ package struct TransitionCounters: Equatable, Sendable {
         counts[Self.index(source, target, kind)]
     }
 
+    /// All counts, for snapshots.
+    var words: [UInt64] { counts }
+
+    /// Counts that a snapshot holds; nil if there are too many or too few.
+    init?(words: [UInt64]) {
+        guard words.count == counts.count else { return nil }
+        counts = words
+    }
+
     /// All changes of any kind.
     package var total: UInt64 { counts.reduce(0, &+) }
 

@@ -21,6 +21,8 @@ public struct GuestSnapshot {
     let resets: Int
     let finalStop: Stop?
 
+    /// Guest times and places of what scripts and programs are to do later; a file cannot hold it.
+    public var pendingActions: [(time: UInt64, place: String?)] { timers.map { ($0.deadline, $0.place) } }
     /// How many pages of 4 KiB are stored; pages of zeros are not.
     public var storedPages: Int { memory.storedPages }
 }

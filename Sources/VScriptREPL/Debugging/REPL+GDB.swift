@@ -1,0 +1,40 @@
+import VirtualMachine
+
+extension REPL {
+    /// What answers gdb for a guest: it goes backwards by the guest's history, and `monitor` carries out commands.
+    package func gdbStub(for target: DebuggedGuest) -> GDBStub {
+        let stub = GDBStub(target.guest, history: target.history)
+        stub.monitor = { [unowned self, unowned target] in monitor(target.guest, $0) }
+        return stub
+    }
+
+    /// Carries out a line for gdb and gives what it says.
+    package func monitor(_ guest: Guest, _ line: String) -> String {
+        var text = ""
+        let usual = output
+        let renderer = TextRenderer(colours: false)
+        output = { text += renderer.text($0) }
+        defer { output = usual }
+        adoptGuests()
+        if let target = guests.first(where: { $0.guest === guest }) { focus(target) }
+        _ = handle(line)
+        return text
+    }
+
+    /// Serves a guest to gdb until it detaches.
+    func serveGDB(_ target: DebuggedGuest, port: UInt16) throws(CommandFailure) {
+        let server: GDBServer
+        do throws(GDBServerError) { server = try GDBServer(gdbStub(for: target), port: port) } catch {
+            throw CommandFailure(error.description)
+        }
+        output(.text("gdb: target remote localhost:\(server.port)"))
+        var isInterrupted = false
+        server.serve(connections: 1) { [self] in
+            // `monitor` clears the flag for the lines it carries out.
+            isInterrupted = isInterrupted || scope.isInterrupted
+            return !isInterrupted
+        }
+        target.stopped(target.guest.standing)
+        output(.lines([PlaceView(guest: target).current()]))
+    }
+}

@@ -1,0 +1,132 @@
+import Foundation
+import Testing
+
+#if os(Linux)
+
+/// `vscript --gdb` with the real gdb, where there is one.
+@Suite(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/gdb"))) struct GDBTests {
+    /// Ring 3 makes a system call, writes to its stack, and goes through a gate.
+    private static let lab = """
+        guest demo {
+          memory: 4 MiB
+          boot: .long
+          ring 0 {
+            syscall: add
+            gate 0x80 { handler: addInt; dpl: 3 }
+            asm {
+              add:     lea rax, [rdi + rsi]
+                       sysretq
+              addInt:  lea rax, [rdi + rsi]
+                       iretq
+            }
+          }
+          ring 3 {
+            asm {
+              start:   mov edi, 40
+                       mov esi, 2
+                       syscall
+                       mov [rsp - 8], rax
+                       int 0x80
+              spin:    jmp spin
+            }
+          }
+        }
+        """
+
+    /// A child process with everything it writes, which ends with the test at the latest.
+    private final class Child {
+        private let process = Process()
+        private let file: URL
+
+        init(_ path: String, _ arguments: [String], in directory: URL, output name: String) throws {
+            file = directory.appendingPathComponent(name)
+            try Data().write(to: file)
+            let handle = try FileHandle(forWritingTo: file)
+            process.executableURL = URL(fileURLWithPath: path)
+            process.arguments = arguments
+            process.currentDirectoryURL = directory
+            process.standardInput = FileHandle.nullDevice
+            process.standardOutput = handle
+            process.standardError = handle
+            try process.run()
+        }
+
+        deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+
+        var text: String { (try? String(contentsOf: file, encoding: .utf8)) ?? "" }
+
+        /// Waits for a condition, with an end.
+        func wait(seconds: Double = 60, until isDone: (Child) -> Bool) -> Bool {
+            let end = Date.now + seconds
+            while Date.now < end {
+                if isDone(self) { return true }
+                usleep(20_000)
+            }
+            return isDone(self)
+        }
+
+        var hasEnded: Bool { !process.isRunning }
+        func interrupt() { kill(process.processIdentifier, SIGINT) }
+    }
+
+    private func gdb(_ commands: [String], port: String, in directory: URL, _ name: String) throws -> String {
+        let all =
+            ["set pagination off", "set confirm off", "set width 0", "target remote localhost:\(port)"] + commands
+        let child = try Child(
+            "/usr/bin/gdb", ["-nx", "-batch"] + all.flatMap { ["-ex", $0] }, in: directory, output: name)
+        #expect(child.wait { $0.hasEnded }, "\(child.text)")
+        return child.text
+    }
+
+    @Test func gdbDebugsAcrossRingsAndBackwards() throws {
+        try withFiles(["lab.vscript": Self.lab]) { directory in
+            let server = try Child(commandURL.path, ["--gdb", "0", "lab.vscript"], in: directory, output: "server")
+            try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
+            let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(
+                in: .whitespacesAndNewlines)
+            let first = try gdb(
+                [
+                    "hbreak *0x40000a", "continue", "stepi", "p/x $pc", "p/x $cs", "info registers cr0 cr3 efer cpl",
+                    "stepi", "stepi", "p/x $pc", "p $rax", "reverse-stepi", "p/x $pc", "stepi", "delete",
+                    "watch *(long *)0x7fe8", "continue", "p *(long *)0x7fe8", "delete", "hbreak *0x400011",
+                    "tbreak *0xffffffff80001007", "continue", "p/x $pc", "stepi", "stepi", "p/x $pc", "p $cpl",
+                    "hbreak *0x40000a", "reverse-continue", "reverse-continue", "p/x $pc", "reverse-continue",
+                    "monitor info rings",
+                    "monitor p 6 * 7", "detach",
+                ], port: port, in: directory, "first")
+            let values = first.split(separator: "\n").filter { $0.hasPrefix("$") }.map {
+                $0.split(separator: "=").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? ""
+            }
+            #expect(
+                values == [
+                    "0xffffffff80001000", "0x8", "0x40000c", "42", "0xffffffff80001004", "42", "0xffffffff80001007",
+                    "0x400013", "3", "0x40000a",
+                ], "\(first)")
+            for pattern in ["cr0 +0x80010033 ", "efer +0x[0-9a-f]*d01 ", "cpl +0x0 "] {
+                #expect(first.range(of: pattern, options: .regularExpression) != nil, "\(pattern): \(first)")
+            }
+            #expect(first.contains("Hardware watchpoint") && first.contains("New value = 42"))
+            #expect(first.contains("No more reverse-execution history"))
+            #expect(first.contains("from  to") && first.contains("\n42\n"))
+            let second = try gdb(["p/x $pc", "detach"], port: port, in: directory, "second")
+            #expect(second.contains("= 0x400000"), "\(second)")
+            server.interrupt()
+            #expect(server.wait { $0.hasEnded })
+        }
+    }
+
+    @Test func aScriptServesItsGuestOnceAndGoesOn() throws {
+        try withFiles(["lab.vscript": Self.lab + "\ndemo.step(2)\ndemo.gdb(0)\nprint(\"then \\(demo.instructions)\")\n"]
+        ) { directory in
+            let server = try Child(commandURL.path, ["lab.vscript"], in: directory, output: "server")
+            try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
+            let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(
+                in: .whitespacesAndNewlines)
+            let text = try gdb(["p/x $pc", "stepi", "detach"], port: port, in: directory, "gdb")
+            #expect(text.contains("= 0x40000a"), "\(text)")
+            #expect(server.wait { $0.hasEnded } && server.text.hasSuffix("then 3\n"), "\(server.text)")
+        }
+    }
+}
+
+#endif

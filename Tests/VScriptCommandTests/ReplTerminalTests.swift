@@ -1,0 +1,182 @@
+import Foundation
+import Testing
+
+#if os(Linux)
+
+@Suite("The REPL on a terminal", .serialized)
+struct ReplTerminalTests {
+    private func withSpinner(_ body: (String) throws -> Void) throws {
+        try withFiles(["a.vscript": ReplPipeTests.spinner]) { try body($0.appendingPathComponent("a.vscript").path) }
+    }
+
+    @Test("keys are coloured while they are typed, and Ctrl-D leaves")
+    func highlighting() throws {
+        let terminal = try ReplTerminal()
+        terminal.wait(for: "vscript> ")
+        terminal.type("let y = 41\r")
+        terminal.wait(for: "vscript> ")
+        #expect(terminal.output.contains("\u{1B}[35mlet\u{1B}[0m"))
+        terminal.type("y + 1\r")
+        terminal.wait(for: "\n42")
+        terminal.type("\u{4}")
+        #expect(terminal.ends(with: 0))
+    }
+
+    @Test("NO_COLOR means no colours")
+    func noColour() throws {
+        let terminal = try ReplTerminal(environment: ["NO_COLOR": "1"])
+        terminal.wait(for: "vscript> ")
+        terminal.type("let y = 41\r")
+        terminal.wait(for: "vscript> ")
+        #expect(terminal.output.firstRange(of: /\u{1B}\[[0-9;]*m/) == nil)
+    }
+
+    @Test("the second Tab lists candidates with a line about each")
+    func completion() throws {
+        let terminal = try ReplTerminal()
+        terminal.wait(for: "vscript> ")
+        terminal.type("con\t\t")
+        terminal.wait(for: "console   Gives the terminal")
+        terminal.wait(for: "continue  Goes on")
+        terminal.type("t\t")
+        terminal.wait(for: "continue ")
+    }
+
+    @Test("Enter goes on in an open block; the entry comes back as one, also in the next session")
+    func multipleLines() throws {
+        let history = NSTemporaryDirectory() + "vscript-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: history) }
+        for isFirst in [true, false] {
+            let terminal = try ReplTerminal(history: history)
+            terminal.wait(for: "vscript> ")
+            if isFirst {
+                terminal.type("for i in 1...2 {\rprint(i * 111)\r}\r")
+            } else {
+                terminal.type("\u{1B}[A\r")
+            }
+            terminal.wait(for: "\n111\n222\n")
+            terminal.type("\u{4}")
+            #expect(terminal.ends(with: 0))
+        }
+    }
+
+    @Test("arrow up searches by what is typed, Ctrl-R by any part")
+    func search() throws {
+        let terminal = try ReplTerminal()
+        terminal.wait(for: "vscript> ")
+        terminal.type("print(\"one\")\r")
+        terminal.wait(for: "\none")
+        terminal.type("1 + 1\r")
+        terminal.wait(for: "\n2\n")
+        terminal.type("pr\u{1B}[A\r")
+        terminal.wait(for: "\none")
+        terminal.type("\u{12}1 +\r")
+        terminal.wait(for: "\n2\n")
+    }
+
+    @Test("200 pasted lines are one text")
+    func paste() throws {
+        let terminal = try ReplTerminal()
+        terminal.wait(for: "vscript> ")
+        let lines = (1...200).map { "let pasted\($0) = \($0)" }.joined(separator: "\n")
+        terminal.type("\u{1B}[200~\(lines)\n\u{1B}[201~\r")
+        terminal.wait(for: "vscript> ")
+        terminal.type("pasted200 + pasted1\r")
+        terminal.wait(for: "\n201\n")
+    }
+
+    @Test("Ctrl-C clears the line and loses no key after it")
+    func interruptLine() throws {
+        let terminal = try ReplTerminal()
+        terminal.wait(for: "vscript> ")
+        terminal.type("abc")
+        terminal.wait(for: "abc")
+        terminal.type("\u{3}")
+        terminal.wait(for: "vscript> ")
+        terminal.type("40 + 2\r")
+        terminal.wait(for: "\n42\n")
+    }
+
+    @Test("Ctrl-C stops a running guest; keys typed meanwhile are kept")
+    func interruptGuest() throws {
+        try withSpinner { path in
+            let terminal = try ReplTerminal([path])
+            terminal.wait(for: "demo r3> ")
+            terminal.type("c\r")
+            terminal.wait(for: " MIPS")
+            terminal.type("40 + ")
+            let pressed = ContinuousClock.now
+            terminal.type("\u{3}")
+            terminal.wait(for: "stopped: interrupted")
+            terminal.wait(for: "demo r3> ")
+            #expect(ContinuousClock.now - pressed < .milliseconds(500))
+            terminal.type("2\r")
+            terminal.wait(for: "\n42\n")
+            terminal.type("s\r")
+            terminal.wait(for: "=> 0x400000 start")
+        }
+    }
+
+    @Test("Ctrl-C stops a running script")
+    func interruptScript() throws {
+        let terminal = try ReplTerminal()
+        terminal.wait(for: "vscript> ")
+        terminal.type("while true { }\r")
+        terminal.wait(for: "\n")
+        terminal.pause(milliseconds: 300)
+        terminal.type("\u{3}")
+        terminal.wait(for: "interrupted")
+        terminal.type("40 + 2\r")
+        terminal.wait(for: "\n42\n")
+    }
+
+    @Test("the window may become narrow while a line is typed")
+    func resize() throws {
+        let terminal = try ReplTerminal(columns: 120)
+        terminal.wait(for: "vscript> ")
+        terminal.type("let narrow = 1 + 2 + 3 + 4")
+        terminal.wait(for: "4")
+        terminal.resize(rows: 10, columns: 20)
+        terminal.pause(milliseconds: 200)
+        terminal.type(" + 5\r")
+        terminal.wait(for: "vscript> ")
+        terminal.type("narrow\r")
+        terminal.wait(for: "\n15\n")
+    }
+
+    @Test("a dumb terminal gets prompts and lines, nothing else")
+    func dumb() throws {
+        let terminal = try ReplTerminal(environment: ["TERM": "dumb"])
+        terminal.wait(for: "vscript> ")
+        terminal.type("abc\u{3}")
+        terminal.wait(for: "vscript> ")
+        terminal.type("40 + 2\r")
+        terminal.wait(for: "\n42\n")
+        #expect(!terminal.bytes.contains(0x1B))
+        terminal.type("\u{4}")
+        #expect(terminal.ends(with: 0))
+    }
+
+    @Test("random keys neither end nor hang it")
+    func fuzz() throws {
+        let terminal = try ReplTerminal()
+        terminal.wait(for: "vscript> ")
+        var generator = SystemRandomNumberGenerator()
+        let keys =
+            (0x20...0x7E).map { String(UnicodeScalar(UInt8($0))) }
+            + [
+                "\t", "\r", "\u{1B}[A", "\u{1B}[B", "\u{1B}[C", "\u{1B}[D", "\u{12}", "\u{1}", "\u{5}", "\u{B}",
+                "\u{19}", "é", "漢", "\u{7F}",
+            ]
+        for _ in 0..<20 {
+            terminal.type((0..<60).map { _ in keys.randomElement(using: &generator) ?? "a" }.joined())
+            terminal.type("\u{3}")
+        }
+        terminal.pause(milliseconds: 300)
+        terminal.type("\u{3}")
+        terminal.type("\u{3}40 + 2\r")
+        terminal.wait(for: "\n42\n")
+    }
+}
+
+#endif
