@@ -111,7 +111,7 @@ struct LineTests {
         var generator = SystemRandomNumberGenerator()
         let words =
             CommandTable.names.filter {
-                !["continue", "c", "run", "r", "quit", "q", "exit", "log", "source"].contains($0)
+                !["continue", "c", "run", "r", "quit", "q", "exit", "log", "source", "save", "load", "gdb"].contains($0)
             }
             + [
                 "$rip", "start", "0xffffffffffffffff", "-1", "->", "3->0", "/", "/x", "/999999i", "if", "\"", "*", "é",

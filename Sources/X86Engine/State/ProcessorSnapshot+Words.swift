@@ -71,7 +71,9 @@ extension Processor {
 }
 
 extension ProcessorState {
-    /// The reserved bits of MXCSR are clear (SDM vol. 1 section 10.2.3).
+    /// The reserved bits of MXCSR are clear.
+    ///
+    /// SDM vol. 1 section 10.2.3.
     fileprivate var mxcsrIsPossible: Bool { sse.mxcsr >> 16 == 0 }
 }
 
