@@ -167,6 +167,15 @@ package struct CrossingCounters: Equatable, Sendable {
 
     package init() {}
 
+    /// All counts, for snapshots.
+    package var words: [UInt64] { exits + entries }
+
+    /// Counts that a snapshot holds; nil if there are too many or too few.
+    package init?(words: [UInt64]) {
+        guard words.count == exits.count + entries.count else { return nil }
+        (exits, entries) = (Array(words[..<exits.count]), Array(words[exits.count...]))
+    }
+
     /// Counts an exit from a ring, as the guest sees it.
     package mutating func countExit(from ring: UInt8, _ reason: ExitReason) {
         exits[reason.rawValue << 2 | Int(ring & 3)] &+= 1

@@ -1,3 +1,4 @@
+import Hypervisors
 import PCDevices
 import X86Engine
 
@@ -16,6 +17,8 @@ struct SnapshotContent: Codable {
     var replaying: [ExternalInput]
     var typed: Echo
     var transitions: UInt64
+    var crossings: [UInt64]
+    var hostCrossings: UInt64
     var resets: Int
     var end: End?
 
@@ -43,6 +46,8 @@ struct SnapshotContent: Codable {
         replaying = Array(snapshot.console.replaying)
         typed = snapshot.console.typed
         transitions = snapshot.transitions.sequence
+        crossings = snapshot.transitions.crossings.words
+        hostCrossings = snapshot.transitions.hostCrossings
         resets = snapshot.resets
         end = snapshot.finalStop.map {
             End(
@@ -54,7 +59,7 @@ struct SnapshotContent: Codable {
     /// The snapshot with some memory; nil if the parts do not fit each other.
     func snapshot(_ memory: MemorySnapshot, for guest: Guest) -> GuestSnapshot? {
         guard let processor = guest.processor.snapshot(words: processor), (0...output.count).contains(searched),
-            resets >= 0, typed.isPossible
+            resets >= 0, typed.isPossible, let crossings = CrossingCounters(words: crossings)
         else { return nil }
         var finalStop: Stop?
         if let end {
@@ -70,7 +75,9 @@ struct SnapshotContent: Codable {
             console: GuestConsole.Progress(
                 output: output, debugOutput: debugOutput, searched: searched, inputs: inputs,
                 replaying: replaying[...], typed: typed),
-            transitions: TransitionLog.Progress(sequence: transitions), resets: resets, finalStop: finalStop)
+            transitions: TransitionLog.Progress(
+                sequence: transitions, crossings: crossings, hostCrossings: hostCrossings), resets: resets,
+            finalStop: finalStop)
     }
 }
 
