@@ -11,6 +11,10 @@ package protocol GuestMonitor: AnyObject {
     /// The processor that executes.
     var machine: Processor { get }
     var statistics: MonitorStatistics { get }
+    /// What its translator has done; nil without one.
+    var translatorStatistics: TranslatorStatistics? { get }
+    /// The translation that the guest's instruction at an address is in; nil if there is none.
+    func translation(at rip: UInt64) -> CachedTranslation?
     /// What the parts have done, in words.
     var report: String { get }
     /// Hears of every crossing; nil while nobody listens, which costs nothing.
@@ -19,6 +23,11 @@ package protocol GuestMonitor: AnyObject {
     func run() -> RunResult
     /// Forgets what was derived from memory and state, after all of it may have been replaced.
     func stateReplaced()
+}
+
+extension GuestMonitor {
+    package var translatorStatistics: TranslatorStatistics? { nil }
+    package func translation(at rip: UInt64) -> CachedTranslation? { nil }
 }
 
 /// Someone who is told what happens between a guest and its monitor.
@@ -165,6 +174,8 @@ package struct MonitorStatistics: Equatable, Sendable {
     package var injections: UInt64 = 0
     /// How often the region moved out of the guest's way.
     package var moves: UInt64 = 0
+
+    package init() {}
 
     /// All exits.
     package var totalExits: UInt64 { exits.reduce(0, &+) }

@@ -132,6 +132,16 @@ package final class SoftwareMonitor: GuestMonitor {
         return false
     }
 
+    package var translatorStatistics: TranslatorStatistics? {
+        guard let translator else { return nil }
+        var statistics = translator.statistics
+        statistics.flushes = translator.cache.flushes
+        statistics.cacheBytes = UInt64(translator.cache.used)
+        return statistics
+    }
+
+    package func translation(at rip: UInt64) -> CachedTranslation? { translator?.cachedTranslation(at: rip) }
+
     /// What the parts have done, in words.
     package var report: String {
         var text = "hidden fills \(shadow.hiddenFills), traced writes \(shadow.tracedWrites), resets \(shadow.resets)"

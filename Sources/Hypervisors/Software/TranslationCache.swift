@@ -44,6 +44,8 @@ final class TranslationCache {
         var secondPage = -1
         var secondCount = 0
         var isAlive = true
+        /// The offsets of the translation in the cache.
+        var code = 0..<0
         /// Guest addresses that the translator can enter here.
         var entries: [(rip: UInt64, offset: Int)] = []
     }

@@ -184,6 +184,7 @@ final class Translator {
             block.secondCount = position - inFirst
         }
         block.entries = work.entries
+        block.code = work.start..<work.start + work.emitter.bytes.count
         _ = cache.append(work.emitter, marks: work.marks)
         cache.add(block, links: work.links)
         statistics.blocks &+= 1
@@ -334,6 +335,12 @@ package struct TranslatorStatistics: Equatable, Sendable {
     package var callOuts: UInt64 = 0
     /// Writes that made translations invalid.
     package var invalidations: UInt64 = 0
+    /// How often the cache was emptied.
+    package var flushes: UInt64 = 0
+    /// Bytes of the cache that are in use.
+    package var cacheBytes: UInt64 = 0
+
+    package init() {}
 }
 
 /// A block on its way into the cache.

@@ -252,6 +252,30 @@ final class GuestObject: TabledObject, EventSource {
                 guest, arguments in
                 try guest.later(arguments) { guest.guest.after(nanoseconds: UInt64($0), $1) }
             },
+            Builtin(
+                "translation(at)",
+                "Kernel code beside what the translator has made of it, or nil if an address has no translation."
+            ) { guest, arguments in
+                var value = arguments.value(0)
+                if case .object(let object) = value, let label = object as? CodeLabel {
+                    value = label.address.map { .integer($0) }
+                }
+                let address: UInt64
+                switch value {
+                case .string(let name):
+                    guard let known = guest.guest.symbols[name] ?? guest.guest.symbolTable.address(of: name) else {
+                        throw HostFailure(.unknownName, "the guest has no symbol `\(name)`", argument: 0)
+                    }
+                    address = known
+                case .int(let number):
+                    guard let known = UInt64(exactly: number) else {
+                        throw HostFailure(.outOfRange, "\(number) is no address", argument: 0)
+                    }
+                    address = known
+                case _: throw arguments.wrongType(0, "an address, a label or a symbol")
+                }
+                return guest.guest.translation(at: address).map { .object(ListingObject($0, of: guest)) } ?? .nil
+            },
             Builtin("findSymbols()", "Finds the names that a running Linux kernel carries, and gives their number.") {
                 guest, _ in
                 do throws(SymbolError) { return .integer(try guest.guest.findKernelSymbols().count) } catch {

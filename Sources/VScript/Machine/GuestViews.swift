@@ -78,6 +78,18 @@ final class CPUObject: HostObject {
                 let limit = Int(try arguments.optionalInteger(0, in: 1...1_000) ?? 64)
                 return .object(ListingObject(cpu.view.backtrace(limit: limit)))
             },
+            Builtin("register(name)", "A register by its name, such as `rax` or `cr3`.") { cpu, arguments in
+                let name: String
+                switch arguments.value(0) {
+                case .string(let text), .symbol(let text): name = text
+                case _: throw arguments.wrongType(0, "a register's name")
+                }
+                guard let value = cpu.view[name] else {
+                    let guess = Suggestion.closest(to: name, in: registers).map { "; did you mean `\($0)`?" } ?? ""
+                    throw HostFailure(.unknownName, "there is no register `\(name)`\(guess)", argument: 0)
+                }
+                return .integer(value)
+            },
             Builtin("msr(index)", "A model-specific register, nil if the model has none of that index.") {
                 cpu, arguments in
                 let index = UInt32(try arguments.integer(0, in: 0...Int128(UInt32.max)))

@@ -57,6 +57,11 @@ final class HypervisorObject: TabledObject {
             declaration.symbol("technique").flatMap(Technique.init(rawValue:)) ?? .bare,
             paging: declaration.symbol("paging").flatMap(Paging.init(rawValue:)))
         if declaration.integer("type") == 2 { configuration.place = .hosted }
+        if let cost = declaration.properties["cost"] {
+            do throws(HostFailure) { configuration.costs = try Self.costs(cost.value) } catch {
+                throw Interruption.fault(Fault(error, at: cost.span))
+            }
+        }
         do throws(HypervisorConfiguration.Objection) { try configuration.check() } catch {
             throw Interruption.fault(
                 Fault(HostFailure(error, in: configuration), at: declaration.span(of: "\(error.part)")))
@@ -81,6 +86,32 @@ final class HypervisorObject: TabledObject {
         return host
     }
 
+    /// A cost model by its name, or of cycles by item.
+    private static func costs(_ value: ScriptValue) throws(HostFailure) -> CostModel {
+        switch value {
+        case .symbol(let name):
+            if let model = CostModel(named: name) { return model }
+        case .map(let map):
+            var model = CostModel(name: "own", sources: [], cycles: [:])
+            for (key, value) in map.pairs {
+                guard case .string(let name) = key, let item = CostModel.Item(rawValue: name) else {
+                    let items = CostModel.Item.allCases.map(\.rawValue)
+                    let guess = Suggestion.closest(to: key.text, in: items).map { "; did you mean `\($0)`?" } ?? ""
+                    throw HostFailure(
+                        .outOfRange, "`cost` has no `\(key.text)`\(guess)",
+                        notes: ["it has \(items.joined(separator: ", "))"])
+                }
+                guard case .int(let number) = value, let cycles = UInt64(exactly: number), cycles <= 1 << 40 else {
+                    throw HostFailure(.wrongType, "`\(name)` costs a number of cycles up to 2⁴⁰, not \(value.text)")
+                }
+                model.cycles[item] = cycles
+            }
+            return model
+        case _: break
+        }
+        throw HostFailure(.wrongType, "`cost` is a model such as `.prescott` or a map of cycles")
+    }
+
     func add(_ guest: GuestObject) { guests.append(guest) }
 
     func close() { guests = [] }
@@ -98,6 +129,17 @@ final class HypervisorObject: TabledObject {
         },
         Property("type", "1 on the machine itself, 2 in an operating system of the host's.") {
             .integer($0.configuration.place.rawValue)
+        },
+        Property("cost", "What transitions are said to cost: the model's name, its sources, and cycles by item.") {
+            hypervisor in
+            let costs = hypervisor.configuration.costs
+            return .named([
+                "name": .string(costs.name), "sources": .items(costs.sources.map(ScriptValue.string)),
+                "cycles": .named(
+                    CostModel.Item.allCases.compactMap { item in
+                        costs.cycles[item].map { (item.rawValue, .integer($0)) }
+                    }),
+            ])
         },
         Property("host", "What it was declared on, or nil.") { hypervisor in
             hypervisor.host.map { .object($0) } ?? .nil

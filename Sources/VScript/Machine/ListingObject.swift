@@ -65,6 +65,38 @@ extension ListingObject {
             })
     }
 
+    /// Kernel code beside its translation: the guest's instruction, and what stands for it; what is marked with `+` counts
+    /// as none of the guest's.
+    convenience init(_ translation: Translation, of guest: GuestObject) {
+        func code(_ code: DisassembledInstruction) -> ScriptValue {
+            .named(["address": .integer(code.address), "bytes": .bytes(code.bytes), "text": .string(code.text)])
+        }
+        var lines: [String] = []
+        for row in translation.rows {
+            let source = row.source.map { "\(guest.place($0.address))".padded(to: 30) + $0.text } ?? "(stubs)"
+            for (index, instruction) in row.translated.enumerated() {
+                lines.append(
+                    (index == 0 ? source : "").padded(to: 64)
+                        + "\(hexadecimal(instruction.code.address)) \(instruction.isHidden ? "+" : " ") "
+                        + instruction.code.text)
+            }
+            if row.translated.isEmpty { lines.append(source) }
+        }
+        self.init(
+            translation.rows.map { row in
+                .named([
+                    "source": row.source.map(code) ?? .nil,
+                    "translated": .items(
+                        row.translated.map {
+                            .named([
+                                "address": .integer($0.code.address), "bytes": .bytes($0.code.bytes),
+                                "text": .string($0.code.text), "isHidden": .bool($0.isHidden),
+                            ])
+                        }),
+                ])
+            }, lines: lines)
+    }
+
     /// Functions that have not returned, the innermost first.
     convenience init(_ frames: [BacktraceFrame]) {
         self.init(

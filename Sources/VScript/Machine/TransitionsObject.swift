@@ -3,9 +3,10 @@ import VirtualMachine
 
 /// The changes of privilege level of a guest, and its crossings to a monitor and back.
 final class TransitionsObject: HostObject {
-    private let log: TransitionLog
+    private let owner: GuestObject
+    private var log: TransitionLog { owner.guest.transitions }
 
-    init(_ guest: GuestObject) { log = guest.guest.transitions }
+    init(_ guest: GuestObject) { owner = guest }
 
     var typeName: String { "transitions" }
     var memberNames: [String] { Self.table.names }
@@ -99,6 +100,9 @@ final class TransitionsObject: HostObject {
                     object.log.isRecording = isOn
                 }
             ) { .bool($0.log.isRecording) },
+            Property("cycles", "What all of them have cost by the hypervisor's cost model.") {
+                .integer($0.owner.guest.modelledCycles)
+            },
             Property("rows", "The transitions recorded, oldest first.") { object in
                 .items(object.log.rows.map(map))
             },

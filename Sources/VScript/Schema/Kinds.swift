@@ -51,7 +51,10 @@ extension Schema {
                 "abi", .symbol(["none", "xen", "kvm", "hyperv", "vmware", "virtualbox", "zvm"]),
                 "what guests can detect and call; nothing if not given",
                 missing: ["xen", "kvm", "hyperv", "vmware", "virtualbox", "zvm"]),
-            PropertySchema("cost", .any, "what transitions are said to cost", refusal: "costs are not modelled yet"),
+            PropertySchema(
+                "cost", .symbolOrMap(CostModel.all.map(\.name)),
+                "what transitions are said to cost: figures published for a processor, `.prescott` if not given, or a "
+                    + "map of cycles"),
         ], members: { HypervisorObject.members.names })
 
     /// A machine, bare or on a hypervisor.

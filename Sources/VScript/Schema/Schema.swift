@@ -12,6 +12,8 @@ package enum PropertyType: Sendable {
     case symbol([String])
     /// A symbol or an object that one of the modules makes.
     case symbolOrObject([String], typeName: String)
+    /// A symbol, or a map that says it all itself.
+    case symbolOrMap([String])
     case list
     /// A label of an `asm` block, or an address.
     case address
@@ -28,6 +30,7 @@ package enum PropertyType: Sendable {
         case .boolean: "`true` or `false`"
         case .symbol(let names): Self.choices(names)
         case .symbolOrObject(let names, let typeName): "\(Self.choices(names)) or \(typeName)"
+        case .symbolOrMap(let names): "\(Self.choices(names)) or a map"
         case .list: "a list"
         case .address: "a label or an address"
         case .any: "any value"
@@ -45,10 +48,12 @@ package enum PropertyType: Sendable {
         case (.symbol(let names), .symbol(let name)): names.contains(name)
         case (.symbolOrObject(let names, _), .symbol(let name)): names.contains(name)
         case (.symbolOrObject(_, let typeName), .object(let object)): object.typeName == typeName
+        case (.symbolOrMap(let names), .symbol(let name)): names.contains(name)
+        case (.symbolOrMap, .map): true
         case (.address, .int(let value)): value >= 0
         case (.address, .object(let object)): object is CodeLabel
         case (.integer, _), (.size, _), (.frequency, _), (.duration, _), (.string, _), (.boolean, _), (.symbol, _),
-            (.symbolOrObject, _), (.list, _), (.address, _):
+            (.symbolOrObject, _), (.symbolOrMap, _), (.list, _), (.address, _):
             false
         }
     }
@@ -57,7 +62,8 @@ package enum PropertyType: Sendable {
     func suggestion(for value: ScriptValue) -> String? {
         guard case .symbol(let name) = value else { return nil }
         switch self {
-        case .symbol(let names), .symbolOrObject(let names, _): return Suggestion.closest(to: name, in: names)
+        case .symbol(let names), .symbolOrObject(let names, _), .symbolOrMap(let names):
+            return Suggestion.closest(to: name, in: names)
         case .integer, .size, .frequency, .duration, .string, .boolean, .list, .address, .any: return nil
         }
     }
@@ -89,7 +95,8 @@ package struct PropertySchema: Sendable {
     /// The symbols that it takes in this version.
     package var choices: [String] {
         switch type {
-        case .symbol(let names), .symbolOrObject(let names, _): names.filter { !missing.contains($0) }
+        case .symbol(let names), .symbolOrObject(let names, _), .symbolOrMap(let names):
+            names.filter { !missing.contains($0) }
         case .integer, .size, .frequency, .duration, .string, .boolean, .list, .address, .any: []
         }
     }

@@ -11,6 +11,8 @@ package final class GuestPlatform: ProcessorEnvironment {
     var observer: ((ProcessorEvent) -> EventVerdict)?
     /// Told of each access to a device that a monitor has done by its host; nil where it has the devices itself.
     var deviceAccessed: (() -> Void)?
+    /// How often a port or the memory of a device was read or written, the local APIC's apart.
+    private(set) var deviceAccesses: UInt64 = 0
     /// The guest time that the current run ends at.
     var runEnd = UInt64.max
 
@@ -28,12 +30,12 @@ package final class GuestPlatform: ProcessorEnvironment {
     // MARK: Bus accesses
 
     package func readPort(_ port: UInt16, width: Int) -> UInt32 {
-        deviceAccessed?()
+        portAccessed()
         return around { pc.readPort(PortAddress(port), width: accessWidth(width)) }
     }
 
     package func writePort(_ port: UInt16, _ value: UInt32, width: Int) {
-        deviceAccessed?()
+        portAccessed()
         around { pc.writePort(value, to: PortAddress(port), width: accessWidth(width)) }
     }
 
@@ -49,8 +51,12 @@ package final class GuestPlatform: ProcessorEnvironment {
 
     /// Monitors have the local APIC themselves, wherever their other devices are.
     private func memoryAccessed(_ physical: UInt64) {
-        guard let deviceAccessed, processor?.devicePage != physical & ~0xFFF else { return }
-        deviceAccessed()
+        if processor?.devicePage != physical & ~0xFFF { portAccessed() }
+    }
+
+    private func portAccessed() {
+        deviceAccesses &+= 1
+        deviceAccessed?()
     }
 
     package func readModelSpecificRegister(_ index: UInt32) -> UInt64? {

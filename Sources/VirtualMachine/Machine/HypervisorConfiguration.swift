@@ -21,6 +21,9 @@ public struct HypervisorConfiguration: Equatable, Sendable {
     /// Where the hypervisor runs: type 1 or 2.
     public var place = Place.machine
 
+    /// What transitions are said to cost.
+    public var costs = CostModel.prescott
+
     /// Makes a configuration of a technique.
     public init(_ technique: Technique = .bare, paging: Paging? = nil, place: Place = .machine) {
         self.technique = technique

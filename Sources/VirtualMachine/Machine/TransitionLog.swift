@@ -125,6 +125,7 @@ public final class TransitionLog {
         sequence += 1
         var transition = unnumbered
         transition.sequence = sequence
+        transition.cost = guest?.configuration.hypervisor.costs.cost(of: transition)
         guard isRecording, capacity > 0 else { return transition }
         if ring.count < capacity {
             // A ring that was full once and then cut or enlarged begins anew in order.

@@ -180,7 +180,7 @@ package final class PhysicalMemory {
 
     /// Whether the instruction at a place is none of the guest's.
     @inline(__always)
-    func isHidden(page: Int, offset: Int) -> Bool {
+    package func isHidden(page: Int, offset: Int) -> Bool {
         guard let bits = hiddenInstructions, hiddenPages.contains(page) else { return false }
         let position = (page - hiddenPages.lowerBound) << 12 + offset
         return bits[position >> 6] >> UInt64(position & 63) & 1 != 0
