@@ -27,7 +27,7 @@ extension InstructionTable {
     // swift-format-ignore
     /// Control and debug registers. CR numbers other than 0, 2, 3, 4 and 8 and DR8...15 are invalid.
     static let controlRegisters: [InstructionDefinition] = [
-        .init(0x0F01, digit: 4, .smsw, [.RvMw], sensitivity: .sensitiveUnprivileged),
+        .init(0x0F01, digit: 4, .smsw, [.RvMw], sensitivity: .sensitiveUnprivileged, exit: .svmIntercept),
         .init(0x0F01, digit: 6, .lmsw, [.Ew], sensitivity: .privileged, exit: .controlRegisterAccess, endsBlock: true),
         .init(0x0F06, .clts, sensitivity: .privileged, exit: .controlRegisterAccess, endsBlock: true),
         .init(0x0F20, modRM: .registerWhateverMod, .mov, [.Rn, .Cd], .undefinedStatus, sizeRule: .force64,

@@ -204,8 +204,14 @@ extension Processor {
         case .vmlaunch, .vmresume: try enterGuest(instruction)
         case .invept: try invalidateExtendedTranslations(instruction)
         case .invvpid: try invalidateVirtualProcessorTranslations(instruction)
+        case .vmrun: try runVirtualMachine(instruction)
+        case .vmload: try loadFromVMCB(instruction)
+        case .vmsave: try saveToVMCB(instruction)
+        case .stgi: try setGlobalInterruptFlag(true)
+        case .clgi: try setGlobalInterruptFlag(false)
+        case .invlpga: try invalidatePageOfGuest(instruction)
         // No model has these (outside system-management mode RSM is invalid as well).
-        case .rsm, .monitor, .mwait, .vmfunc, .vmrun, .vmload, .vmsave, .stgi, .clgi, .skinit, .invlpga:
+        case .rsm, .monitor, .mwait, .vmfunc, .skinit:
             throw .invalidOpcode
 
         // State save areas

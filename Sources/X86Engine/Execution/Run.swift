@@ -20,7 +20,7 @@ extension Processor {
     /// Runs until something needs the machine: the dispatcher of blocks.
     package func run() -> RunResult {
         let s = state
-        if s.pointee.virtualization.vmx.resumesAtNextRun { resumeGuestOfMonitor() }
+        if s.pointee.virtualization.resumesAtNextRun != .none { resumeGuestOfMonitor() }
         while true {
             restorePatch()
             var link = control.pointee.link
@@ -101,10 +101,12 @@ extension Processor {
             s.pointee.signals &= ~Signal.stop
             return .stopped
         }
-        // A guest's shutdown is an activity that events end; a processor's is final.
-        if s.pointee.activity == .shutdown && !isGuest { return .shutdown }
+        // Shutdown in VMX non-root operation is an activity that events end; a processor's is final.
+        if s.pointee.activity == .shutdown && s.pointee.virtualization.mode != .vmx { return .shutdown }
         if isGuest, interceptBoundary(.signals) { return nil }
-        if s.pointee.signals & (Signal.initialize | Signal.startup) != 0, !initializationIsBlocked { return .signal }
+        if s.pointee.signals & (Signal.initialize | Signal.startup) != 0, !initializationIsBlocked {
+            return takeInitialization()
+        }
         if s.pointee.activity == .waitForSIPI { return .halted }
         if s.pointee.time >= control.pointee.machineDeadline { return .deadline }
         if isGuest, interceptBoundary(.traps) { return nil }
@@ -116,13 +118,15 @@ extension Processor {
             }
         }
         if isGuest, interceptBoundary(.nonMaskableInterrupts) { return nil }
-        if shadow & InterruptShadow.movSS == 0 && s.pointee.signals & Signal.nmi != 0 && !s.pointee.nmiBlocked {
+        if shadow & InterruptShadow.movSS == 0 && s.pointee.signals & Signal.nmi != 0 && !s.pointee.nmiBlocked
+            && s.pointee.virtualization.svm.globalInterruptFlag
+        {
             s.pointee.signals &= ~Signal.nmi
             takeNMI()
             return nil
         }
         if isGuest, interceptBoundary(.interrupts) { return nil }
-        if shadow == 0 && s.pointee.signals & Signal.interrupt != 0 && s.pointee.IF {
+        if shadow == 0 && s.pointee.signals & Signal.interrupt != 0 && acceptsInterrupts {
             takeInterrupt()
             return nil
         }

@@ -49,6 +49,8 @@ package enum PageEntry {
     package static let PS: UInt64 = 1 << 7
     package static let G: UInt64 = 1 << 8
     package static let XD: UInt64 = 1 << 63
+    /// Low bits that are zero in a present page-directory-pointer-table entry of PAE paging (SDM volume 3 table 4-8).
+    static let reservedInPDPTE: UInt64 = 0x1E6
 }
 
 /// Bits of a page-fault error code.
@@ -108,12 +110,23 @@ extension Processor {
         var leaf: UInt64 = 0
         var pageShift: UInt64 = 12
         if topLevel == 3 {
-            // The four PDPTEs were loaded into registers by MOV to CR3 (section 4.4.1).
-            let entry = pageDirectoryPointer(Int(linear >> 30 & 3))
-            if let steps {
-                steps.pointee.append(WalkStep(level: 3, address: table &+ (linear >> 30 & 3) &* 8, entry: entry))
+            let address = table &+ (linear >> 30 & 3) &* 8
+            let entry: UInt64
+            if readsPageDirectoryPointersOnDemand {
+                let location = try translateGuestPhysical(
+                    address, .pagingStructure(writes: false), linear: linear, user: user, touch: touch
+                ).physical
+                entry = readPagingStructure(location, width: 8, mark: touch)
+            } else {
+                // The four PDPTEs were loaded into registers by MOV to CR3 (section 4.4.1).
+                entry = pageDirectoryPointer(Int(linear >> 30 & 3))
             }
+            if let steps { steps.pointee.append(WalkStep(level: 3, address: address, entry: entry)) }
             guard entry & PageEntry.P != 0 else { throw .pageFault(linear, code) }
+            // Registers hold none of these.
+            guard entry & (PageEntry.reservedInPDPTE | ~physicalAddressMask) == 0 else {
+                throw .pageFault(linear, code | PageFaultCode.P | PageFaultCode.RSVD)
+            }
             table = entry & addressBits
             level = 2
         }
@@ -233,6 +246,11 @@ extension Processor {
             physical: physical & memory.addressLineMask,
             isWritableNow: writable && leaf & PageEntry.D != 0, isExecutable: executable,
             largePage: pageShift > 12 ? (linear & ~offsetMask)...(linear | offsetMask) : nil)
+    }
+
+    /// Whether PDPTEs are read in each walk instead of by MOV to CR3: under nested paging (APM volume 2 section 15.25.10).
+    var readsPageDirectoryPointersOnDemand: Bool {
+        state.pointee.virtualization.mode == .svm && state.pointee.virtualization.secondLevel.isActive
     }
 
     private func pageDirectoryPointer(_ index: Int) -> UInt64 {

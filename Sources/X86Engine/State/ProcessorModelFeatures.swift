@@ -127,7 +127,7 @@ package enum ProcessorFeature: UInt8, CaseIterable, Sendable {
         case .xsaves: [.xsavec]
         case .tscDeadline, .tscAdjust, .invariantTSC, .rdtscp, .rdpid: [.tsc, .msr]
         case .x2apic: [.apic, .msr]
-        case .vmx: [.longMode, .pat]
+        case .vmx, .svm: [.longMode, .pat]
         case .mtrr, .pat, .sep, .speculationControl, .archCapabilities: [.msr]
         case .singleThreadPredictors, .storeBypassDisable, .branchHistoryControl: [.speculationControl]
         default: []
@@ -147,8 +147,8 @@ package struct FeatureSet: Equatable, Sendable, ExpressibleByArrayLiteral {
     package static let implemented: FeatureSet = {
         var set = FeatureSet()
         for feature in ProcessorFeature.allCases { set.insert(feature) }
-        // SVM, MONITOR, virtual-8086 extensions and machine checks are not there.
-        for feature: ProcessorFeature in [.svm, .monitor, .vme, .mce, .mca] { set.remove(feature) }
+        // MONITOR, virtual-8086 extensions and machine checks are not there.
+        for feature: ProcessorFeature in [.monitor, .vme, .mce, .mca] { set.remove(feature) }
         return set
     }()
 

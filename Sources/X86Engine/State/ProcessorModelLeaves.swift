@@ -197,6 +197,7 @@ extension ProcessorModel {
             result.eax = UInt32(truncatingIfNeeded: physicalAddressWidth) | 48 << 8
             if vendor == .amd { result.ecx = UInt32(truncatingIfNeeded: processorCount - 1) }
             return result
+        case 0x8000_000A: return features.contains(.svm) ? SVMCapabilities.leaf : CPUIDResult()
         case 0x8000_0021: return flags(leaf)
         default: return CPUIDResult()
         }

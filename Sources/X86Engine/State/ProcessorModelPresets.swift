@@ -38,6 +38,13 @@ extension ProcessorModel {
         return model
     }()
 
+    /// `amd64` with SVM: nested paging, ASIDs, decode assists and what else `SVMCapabilities` lists.
+    package static let amd64SVM: ProcessorModel = {
+        var model = amd64
+        model.features.insert(.svm)
+        return model
+    }()
+
     /// A 32-bit processor with an Intel name: family 6, model 8 (Pentium III).
     package static let intel32: ProcessorModel = {
         var model = ProcessorModel()

@@ -39,6 +39,7 @@ extension Processor {
         var visible = state.pointee
         visible.cr0 = visibleControlRegister(0, visible.cr0)
         visible.cr4 = visibleControlRegister(4, visible.cr4)
+        visible.efer = visibleEFER
         visible.tscOffset &+= visible.virtualization.timeStampOffset
         visible.virtualization = VirtualizationState()
         var hasher = StateHasher()

@@ -9,8 +9,13 @@ extension Processor {
     /// with a prefix that is ignored; hints are NOPs.
     func unavailable(_ instruction: inout Instruction) -> Fault? {
         let definition = instruction.definition
-        // VMCALL leaves a guest whatever its mode.
-        let leavesGuest = isGuest && instruction.operation == .vmcall
+        // VMCALL and VMMCALL leave a guest whatever its mode.
+        let leavesGuest =
+            switch state.pointee.virtualization.mode {
+            case .none: false
+            case .vmx: instruction.operation == .vmcall
+            case .svm: instruction.operation == .vmmcall
+            }
         if definition.protectedOnly && !isProtectedMode && !leavesGuest { return .invalidOpcode }
         if definition.feature == .base || model.supports(definition.feature) { return nil }
         let operation = instruction.operation

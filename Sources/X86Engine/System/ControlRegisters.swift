@@ -40,7 +40,7 @@ extension Processor {
         }
     }
 
-    private static func existingControlRegister(_ register: Register) -> Int? {
+    static func existingControlRegister(_ register: Register) -> Int? {
         switch register {
         case .cr0, .cr2, .cr3, .cr4, .cr8: register.number
         default: nil
@@ -59,6 +59,24 @@ extension Processor {
     /// Writes CR0 with all checks of MOV CR0 at CPL 0.
     func setCR0(_ value: UInt64) throws(Fault) {
         let old = state.pointee.cr0
+        let new = try checkedCR0(value)
+        let enablesPaging = new & CR0.PG != 0 && old & CR0.PG == 0
+        let disablesPaging = new & CR0.PG == 0 && old & CR0.PG != 0
+        if enablesPaging {
+            if state.pointee.efer & EFER.LME != 0 {
+                state.pointee.efer |= EFER.LMA
+            } else if state.pointee.cr4 & CR4.PAE != 0 {
+                try loadPageDirectoryPointers(root: state.pointee.cr3, paging: true)
+            }
+        }
+        if disablesPaging { state.pointee.efer &= ~EFER.LMA }
+        state.pointee.cr0 = new
+        if (old ^ new) & (CR0.PG | CR0.PE | CR0.WP) != 0 { flushTLB() }
+        updateMode()
+    }
+
+    /// What CR0 becomes by a write, or the fault of a value that it cannot have; PDPTEs are not looked at.
+    func checkedCR0(_ value: UInt64) throws(Fault) -> UInt64 {
         guard value >> 32 == 0 else { throw .generalProtection(0) }
         let new =
             value
@@ -67,28 +85,28 @@ extension Processor {
             throw .generalProtection(0)
         }
         guard isAllowedInVMXOperation(cr0: new) else { throw .generalProtection(0) }
-        let enablesPaging = new & CR0.PG != 0 && old & CR0.PG == 0
-        let disablesPaging = new & CR0.PG == 0 && old & CR0.PG != 0
-        if enablesPaging {
-            if state.pointee.efer & EFER.LME != 0 {
-                guard state.pointee.cr4 & CR4.PAE != 0, !state.pointee.cs.isLong else { throw .generalProtection(0) }
-                // A 16-bit TSS has no meaning in IA-32e mode (SDM vol. 3 section 9.8.5).
-                state.pointee.efer |= EFER.LMA
-            } else if state.pointee.cr4 & CR4.PAE != 0 {
-                try loadPageDirectoryPointers(root: state.pointee.cr3, paging: true)
-            }
+        let wasPaging = state.pointee.cr0 & CR0.PG != 0
+        let isPaging = new & CR0.PG != 0
+        if isPaging && !wasPaging && state.pointee.efer & EFER.LME != 0 {
+            // A 16-bit TSS has no meaning in IA-32e mode (SDM vol. 3 section 9.8.5).
+            guard state.pointee.cr4 & CR4.PAE != 0, !state.pointee.cs.isLong else { throw .generalProtection(0) }
         }
-        if disablesPaging {
+        if wasPaging && !isPaging {
             guard !is64BitMode, state.pointee.cr4 & CR4.PCIDE == 0 else { throw .generalProtection(0) }
-            state.pointee.efer &= ~EFER.LMA
         }
-        state.pointee.cr0 = new
-        if (old ^ new) & (CR0.PG | CR0.PE | CR0.WP) != 0 { flushTLB() }
-        updateMode()
+        return new
     }
 
     /// Writes CR3 with all checks of MOV CR3 at CPL 0, and drops translations.
     func setCR3(_ value: UInt64) throws(Fault) {
+        let root = try checkedCR3(value)
+        try loadPageDirectoryPointers(root: root)
+        state.pointee.cr3 = root
+        flushTLB()
+    }
+
+    /// What CR3 becomes by a write, or the fault of a value that it cannot have; PDPTEs are not looked at.
+    func checkedCR3(_ value: UInt64) throws(Fault) -> UInt64 {
         var root = value
         if isLongModeActive {
             if state.pointee.cr4 & CR4.PCIDE != 0 {
@@ -99,20 +117,14 @@ extension Processor {
         } else if is64BitMode == false {
             root &= 0xFFFF_FFFF
         }
-        try loadPageDirectoryPointers(root: root)
-        state.pointee.cr3 = root
-        flushTLB()
+        return root
     }
 
     /// Writes CR4 with all checks of MOV CR4 at CPL 0.
     func setCR4(_ value: UInt64) throws(Fault) {
         let old = state.pointee.cr4
-        guard value & ~writableCR4 == 0, isAllowedInVMXOperation(cr4: value) else { throw .generalProtection(0) }
         let changed = old ^ value
-        if isLongModeActive { guard value & CR4.PAE != 0 else { throw .generalProtection(0) } }
-        if changed & value & CR4.PCIDE != 0 {
-            guard isLongModeActive, state.pointee.cr3 & 0xFFF == 0 else { throw .generalProtection(0) }
-        }
+        try checkCR4(value)
         if state.pointee.cr0 & CR0.PG != 0, !isLongModeActive, value & CR4.PAE != 0,
             changed & (CR4.PAE | CR4.PGE | CR4.PSE | CR4.SMEP) != 0
         {
@@ -129,14 +141,23 @@ extension Processor {
         updateMode()
     }
 
+    /// The fault of a value that CR4 cannot have; PDPTEs are not looked at.
+    func checkCR4(_ value: UInt64) throws(Fault) {
+        guard value & ~writableCR4 == 0, isAllowedInVMXOperation(cr4: value) else { throw .generalProtection(0) }
+        if isLongModeActive { guard value & CR4.PAE != 0 else { throw .generalProtection(0) } }
+        if (state.pointee.cr4 ^ value) & value & CR4.PCIDE != 0 {
+            guard isLongModeActive, state.pointee.cr3 & 0xFFF == 0 else { throw .generalProtection(0) }
+        }
+    }
+
     /// Loads the four PDPTE registers where PAE paging is in use; #GP(0) for reserved bits in a present one
     /// (SDM volume 3 section 4.4.1).
     func loadPageDirectoryPointers(root: UInt64, paging: Bool? = nil) throws(Fault) {
         guard paging ?? (state.pointee.cr0 & CR0.PG != 0), state.pointee.cr4 & CR4.PAE != 0,
-            state.pointee.efer & EFER.LME == 0
+            state.pointee.efer & EFER.LME == 0, !readsPageDirectoryPointersOnDemand
         else { return }
         let table = root & 0xFFFF_FFE0
-        let reserved = ~physicalAddressMask | 0x1E6
+        let reserved = ~physicalAddressMask | PageEntry.reservedInPDPTE
         var entries = SIMD4<UInt64>(repeating: 0)
         for index in 0..<4 {
             let entry = readPhysical(try systemPhysical(table &+ UInt64(index) &* 8), width: 8)

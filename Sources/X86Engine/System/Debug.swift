@@ -85,7 +85,7 @@ extension Processor {
 
     /// The #DB of a breakpoint on the instruction at `state.rip`; RFLAGS.RF suppresses it.
     func codeBreakpointFault() -> Fault? {
-        guard state.pointee.systemFlags & RFLAGS.RF == 0 else { return nil }
+        guard state.pointee.systemFlags & RFLAGS.RF == 0, breakpointsAreHeeded else { return nil }
         let rip = state.pointee.rip
         let linear = is64BitMode ? rip : (state.pointee.cs.base &+ rip) & 0xFFFF_FFFF
         var status: UInt64 = 0
@@ -107,8 +107,9 @@ extension Processor {
     /// Software interrupts, and SYSCALL where IA32_FMASK says so, clear TF and are not stepped into (SDM volume 3 18.3.1.4).
     func isSingleStepped(_ instruction: borrowing Instruction) -> Bool {
         let operation = instruction.operation
-        // The step belongs to the guest that was entered, if to anyone.
+        // The step belongs to the guest that was entered, if to anyone; VMRUN's comes when the host goes on.
         if operation == .vmlaunch || operation == .vmresume { return state.pointee.TF && !isGuest }
+        if operation == .vmrun { return false }
         return state.pointee.TF || !Self.operationsThatClearTrapFlag.contains(operation)
     }
 
@@ -138,7 +139,11 @@ extension Processor {
         note { $0.kind == .port && $0.overlaps(UInt64(port), UInt64(width)) }
     }
 
+    /// While GIF is clear breakpoints are ignored and discarded (APM volume 2 table 15-10).
+    private var breakpointsAreHeeded: Bool { state.pointee.virtualization.svm.globalInterruptFlag }
+
     private func note(_ matches: (Breakpoint) -> Bool) {
+        guard breakpointsAreHeeded else { return }
         var status: UInt64 = 0
         forEachBreakpoint { if matches($0) { status |= 1 << $0.number } }
         guard status != 0 else { return }
@@ -159,7 +164,7 @@ extension Processor {
     }
 
     /// The number that a debug register stands for: DR4 and DR5 are DR6 and DR7 unless CR4.DE is set.
-    private func debugRegisterNumber(_ register: Register) throws(Fault) -> Int {
+    func debugRegisterNumber(_ register: Register) throws(Fault) -> Int {
         let number = register.number
         guard number == 4 || number == 5 else {
             try checkDebugRegisterAccess()

@@ -33,6 +33,8 @@ struct EventToDeliver {
     var returnRIP: UInt64
     /// RF in the saved RFLAGS.
     var savesResumeFlag: Bool
+    /// False for an NMI that VMRUN injects (APM volume 2 section 15.20).
+    var blocksNMIs = true
 
     /// The error code that names this event's IDT entry, without EXT.
     var gateErrorCode: UInt32 { UInt32(vector) << 3 | 2 }
@@ -139,9 +141,9 @@ extension Processor {
     }
 
     /// Delivers an event: an exception at `state.rip`, an interrupt before the instruction there, or what VM entry
-    /// injects, whose `length` is that of the instruction behind a software event.
-    func deliver(_ first: Fault, source firstSource: EventSource, injectedLength length: UInt8? = nil) {
-        if isGuest, firstSource == .exception, length == nil, interceptsException(first) {
+    /// injects.
+    func deliver(_ first: Fault, source firstSource: EventSource, injected: InjectedEvent? = nil) {
+        if isGuest, firstSource == .exception, injected == nil, interceptsException(first, .exception) {
             _ = leaveGuest(.exception(first, .exception))
             return finishExit()
         }
@@ -158,18 +160,22 @@ extension Processor {
         // double fault, shutdown).
         while true {
             state.pointee.work &+= 1
-            let isInjected = length != nil && chain.isEmpty
-            // VM entry leaves CR2 and DR6 to whoever injects (SDM vol. 3 section 27.6.1).
+            let isInjected = injected != nil && chain.isEmpty
+            // VM entry leaves CR2 and DR6 to whoever injects (SDM vol. 3 section 27.6.1), VMRUN has loaded them.
             if source == .exception && !isInjected { noteException(fault) }
-            let event = EventToDeliver(
+            let mode = state.pointee.virtualization.mode
+            var savedRIP = state.pointee.rip
+            if let injected, source.isSoftware { savedRIP = injected.savedRIP(at: savedRIP) }
+            var event = EventToDeliver(
                 vector: fault.vector, source: source, errorCode: fault.errorCode,
-                returnRIP: state.pointee.rip &+ UInt64(source.isSoftware ? length ?? 0 : 0),
-                savesResumeFlag: source == .exception && !fault.isTrap && fault.vector != 1 && !isInjected
-                    || state.pointee.systemFlags & RFLAGS.RF != 0)
+                returnRIP: savedRIP,
+                savesResumeFlag: source == .exception && !fault.isTrap && fault.vector != 1
+                    && !(isInjected && mode == .vmx) || state.pointee.systemFlags & RFLAGS.RF != 0)
+            event.blocksNMIs = !(isInjected && mode == .svm)
             if isGuest {
                 control.pointee.vectoring = VectoringEvent(
                     vector: fault.vector, source: source, errorCode: fault.errorCode,
-                    instructionLength: source.isSoftware ? length ?? 0 : 0)
+                    instructionLength: source.isSoftware ? injected?.instructionLength ?? 0 : 0)
             }
             do throws(Fault) {
                 try enterHandler(event)
@@ -180,7 +186,7 @@ extension Processor {
                 if error.leavesGuest { return finishExit() }
                 var second = error
                 if source.isExternal { second.markExternal() }
-                if isGuest, interceptsException(second) {
+                if isGuest, interceptsException(second, .exception) {
                     _ = leaveGuest(.exception(second, .exception))
                     return finishExit()
                 }
@@ -204,7 +210,7 @@ extension Processor {
                         return
                     }
                     if next.vector == 8 && second.vector != 8 { chain.append(record(next)) }
-                    if isGuest, next.vector == 8, interceptsException(next) {
+                    if isGuest, next.vector == 8, interceptsException(next, .exception) {
                         control.pointee.vectoring = nil
                         _ = leaveGuest(.exception(next, .exception))
                         return finishExit()
@@ -228,7 +234,7 @@ extension Processor {
 
     /// Delivers what VM entry injects.
     func inject(_ event: InjectedEvent) {
-        deliver(event.fault, source: event.source, injectedLength: event.instructionLength)
+        deliver(event.fault, source: event.source, injected: event)
     }
 
     private func record(_ fault: Fault) -> FaultRecord {

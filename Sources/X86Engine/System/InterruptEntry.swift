@@ -15,7 +15,7 @@ extension Processor {
             try enterProtectedModeHandler(event, start)
         }
         leaveBlockAfterThisInstruction()
-        if event.source == .nonMaskableInterrupt { blockNMIs() }
+        if event.source == .nonMaskableInterrupt && event.blocksNMIs { blockNMIs() }
     }
 
     /// RFLAGS as it is saved.

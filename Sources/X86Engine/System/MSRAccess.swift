@@ -120,6 +120,7 @@ extension Processor {
         case MSR.apicBase, MSR.tscDeadline, MSR.x2apic: return environment.readModelSpecificRegister(index)
         case MSR.featureControl: return s.pointee.virtualization.vmx.featureControl
         case MSR.vmxCapabilities: return vmxCapabilities.value(of: index)
+        case MSR.vmCR, MSR.hostSaveArea, MSR.svmKey, MSR.timeStampRatio: return readSVMRegister(index)
         default:
             guard let position = MSR.mtrrFixed.firstIndex(of: index) else { return nil }
             return s.pointee.msr.mtrrFixed[position]
@@ -144,6 +145,7 @@ extension Processor {
         case MSR.pat: features.contains(.pat)
         case MSR.apicBase: features.contains(.apic)
         case MSR.featureControl, MSR.vmxCapabilities: features.contains(.vmx)
+        case MSR.vmCR, MSR.hostSaveArea, MSR.svmKey, MSR.timeStampRatio: features.contains(.svm)
         case MSR.tscDeadline: features.contains(.tscDeadline)
         case MSR.x2apic: features.contains(.x2apic)
         case MSR.efer: features.contains(.longMode) || features.contains(.nx) || features.contains(.syscall)
@@ -214,6 +216,7 @@ extension Processor {
             guard s.pointee.virtualization.vmx.featureControl & 1 == 0, value & ~5 == 0 else { return false }
             s.pointee.virtualization.vmx.featureControl = value
         case MSR.vmxCapabilities: return false
+        case MSR.vmCR, MSR.hostSaveArea, MSR.svmKey, MSR.timeStampRatio: return writeSVMRegister(index, value)
         case MSR.apicBase, MSR.tscDeadline, MSR.x2apic:
             return environment.writeModelSpecificRegister(index, value)
         default: return writeMTRR(index, value)
@@ -232,6 +235,7 @@ extension Processor {
         // LMA is the processor's own; writing it has no effect (SDM vol. 3 section 2.2.1).
         let new = value & ~EFER.LMA | old & EFER.LMA
         guard value & ~(model.writableEFER | EFER.LMA) == 0 else { return false }
+        if value & EFER.SVME != 0, state.pointee.virtualization.svm.vmCR & VMCR.svmDisable != 0 { return false }
         if (old ^ new) & EFER.LME != 0 && state.pointee.cr0 & CR0.PG != 0 { return false }
         state.pointee.efer = new
         if (old ^ new) & EFER.NXE != 0 { flushTLB() }

@@ -1,6 +1,6 @@
 import X86
 
-// HLT, caches and translations, and the instructions of virtualization that no model has yet (SDM vol. 2).
+// HLT, caches and translations, and calls of a monitor that nobody virtualizes for (SDM vol. 2).
 
 extension Processor {
     /// HLT.
@@ -25,11 +25,7 @@ extension Processor {
     /// INVLPG; addresses beyond the segment limit or not canonical are no fault (SDM volume 2).
     func invalidatePage(_ instruction: borrowing Instruction) throws(Fault) {
         guard cpl == 0 else { throw .generalProtection(0) }
-        let segment = instruction.memory.segment
-        let offset = effectiveAddress(instruction)
-        let hasBase = !is64BitMode || segment == .fs || segment == .gs
-        let linear = hasBase ? state.pointee.segment(segment).base &+ offset : offset
-        flushTLB(linear: is64BitMode ? linear : linear & 0xFFFF_FFFF)
+        flushTLB(linear: memoryOperandLinear(instruction))
         leaveBlockAfterThisInstruction()
     }
 

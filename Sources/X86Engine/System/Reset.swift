@@ -34,7 +34,7 @@ extension Processor {
         s.pointee.msr.hardwareConfiguration = 1 << 24
         s.pointee.activity = .active
         control.pointee.faultChain = []
-        // RESET ends VMX operation; INIT is blocked there.
+        // RESET ends VMX operation, where INIT is blocked, and guest mode.
         s.pointee.virtualization = VirtualizationState()
         s.pointee.deadline = control.pointee.machineDeadline
         finishReset()
@@ -45,6 +45,7 @@ extension Processor {
     /// The bootstrap processor starts at the reset vector, others wait for `startUp`.
     package func initialize() {
         let caching = state.pointee.cr0 & (CR0.CD | CR0.NW)
+        initializeSVM()
         resetCommonState()
         state.pointee.cr0 = caching | CR0.ET
         let isBootstrap = environment.readModelSpecificRegister(MSR.apicBase).map { $0 & 1 << 8 != 0 } ?? true

@@ -20,7 +20,7 @@ extension Processor {
 
     /// INT3, INTO with OF set, and INT1.
     func softwareException(_ vector: UInt8, _ source: EventSource) throws(Fault) {
-        if isGuest, interceptsException(Fault(vector: vector)) {
+        if isGuest, interceptsException(Fault(vector: vector), source) {
             throw leaveGuest(
                 .exception(Fault(vector: vector), source), instructionLength: currentInstructionLength)
         }

@@ -25,21 +25,15 @@ extension Processor {
         do throws(VMXInstructionError) {
             let controls = try checkedControls()
             rememberTranslationContext()
-            if let failure = loadGuest(controls, launches: launches) { exitFromVMX(failure) }
+            if let failure = loadGuest(controls, launches: launches) { performExit(failure, from: .vmx) }
             return nil
         } catch {
             return error
         }
     }
 
-    /// Enters a guest again whose monitor has asked for a stop.
-    func resumeGuestOfMonitor() {
-        if let failure = enterVMXGuest() { exitFromVMX(failure) }
-    }
-
     /// Goes on with the guest after a monitor has handled an exit; the failure is the next exit.
     func enterVMXGuest() -> VMExit? {
-        state.pointee.virtualization.vmx.resumesAtNextRun = false
         do throws(VMXInstructionError) {
             return loadGuest(try checkedControls(), launches: false)
         } catch {
@@ -99,7 +93,7 @@ extension Processor {
             }
             entries = (entry(0), entry(1), entry(2), entry(3))
         }
-        let reserved = ~physicalAddressMask | 0x1E6
+        let reserved = ~physicalAddressMask | PageEntry.reservedInPDPTE
         for entry in [entries.0, entries.1, entries.2, entries.3] where entry & PageEntry.P != 0 {
             guard entry & reserved == 0 else { throw .pageDirectoryPointers }
         }

@@ -124,9 +124,6 @@ extension Processor {
         if isDue { s.pointee.signals |= Signal.virtualization } else { s.pointee.signals &= ~Signal.virtualization }
     }
 
-    /// Whether INIT must wait: in VMX root operation it is blocked (section 24.8).
-    var initializationIsBlocked: Bool { state.pointee.virtualization.vmx.isOperating && !isGuest }
-
     // MARK: Virtual task priority
 
     /// VTPR: byte 80H of the virtual-APIC page (section 30.1.1).
@@ -136,9 +133,9 @@ extension Processor {
     }
 
     /// MOV to CR8 with a TPR shadow (sections 30.1.2 and 30.3); false where CR8 is the machine's.
-    func virtualTaskPriorityTakes(_ value: UInt64) -> Bool {
+    func vmxTaskPriorityTakes(_ value: UInt64) -> Bool {
         let controls = state.pointee.virtualization.vmx.controls
-        guard state.pointee.virtualization.mode == .vmx, controls.primary.contains(.useTPRShadow) else { return false }
+        guard controls.primary.contains(.useTPRShadow) else { return false }
         let page = controls.virtualAPIC
         writePhysical((page &+ 0x80) & memory.addressLineMask, (value & 0xF) << 4, width: 4)
         if UInt8(truncatingIfNeeded: value & 0xF) < controls.tprThreshold {

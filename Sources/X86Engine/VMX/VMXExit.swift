@@ -11,59 +11,34 @@ enum VMXAbort: UInt32 {
 }
 
 extension Processor {
-    /// Leaves VMX non-root operation.
-    func exitFromVMX(_ first: VMExit) {
-        var exit = first
-        while true {
-            let information = vmxInformation(exit)
-            exit.code = UInt64(information.reason.rawValue)
-            exit.qualification = information.qualification
-            exit.information = information.guestPhysical ?? 0
-            let failed = information.entryFailed
-            if isGuest { rememberTranslationContext() }
-            // A failed entry has loaded nothing that could be saved.
-            if !failed { saveGuestState(exit) }
-            recordExit(exit, information)
-            let stored = failed || storeMSRs(.exitMSRStoreAddress, .exitMSRStoreCount)
-            let wasNMI = exit.cause == .nonMaskableInterrupt
-            leaveNonRootOperation()
-            guard stored else { return abortVMX(.savingMSRs) }
-            guard let monitor else {
-                loadHostState(isNMI: wasNMI)
-                return
-            }
-            switch monitorHandles(exit, by: monitor) {
-            case .retry: break
-            case .advance: advanceGuest(by: exit.instructionLength)
-            case .inject(let fault): injectIntoVMCS(fault)
-            case .stop:
-                state.pointee.virtualization.vmx.resumesAtNextRun = true
-                return
-            }
-            guard let failure = enterVMXGuest() else { return }
-            exit = failure
+    /// Leaves VMX non-root operation, or gives up an entry; false after a VMX abort.
+    func leaveVMXGuest(_ exit: inout VMExit) -> Bool {
+        let information = vmxInformation(exit)
+        exit.code = UInt64(information.reason.rawValue)
+        exit.qualification = information.qualification
+        exit.information = information.guestPhysical ?? 0
+        let failed = information.entryFailed
+        if isGuest { rememberTranslationContext() }
+        // A failed entry has loaded nothing that could be saved.
+        if !failed { saveGuestState(exit) }
+        recordExit(exit, information)
+        let stored = failed || storeMSRs(.exitMSRStoreAddress, .exitMSRStoreCount)
+        leaveNonRootOperation()
+        guard stored else {
+            abortVMX(.savingMSRs)
+            return false
         }
+        return true
     }
 
     /// Back to VMX root operation; registers are still the guest's.
     private func leaveNonRootOperation() {
+        leaveGuestMode()
         let s = state
-        s.pointee.virtualization.mode = .none
-        s.pointee.virtualization.secondLevel = SecondLevel()
-        s.pointee.virtualization.timeStampOffset = 0
-        s.pointee.virtualization.timeStampMultiplier = VirtualizationState.unityMultiplier
-        s.pointee.virtualization.timerDeadline = .max
-        s.pointee.virtualization.injection = nil
         s.pointee.virtualization.vmx.virtualNMIBlocked = false
         s.pointee.virtualization.vmx.isMonitorTrapDue = false
         s.pointee.virtualization.vmx.isTaskPriorityDue = false
         s.pointee.virtualization.vmx.pauseLoopLast = 0
-        s.pointee.signals &= ~Signal.virtualization
-        s.pointee.deadline = control.pointee.machineDeadline
-        s.pointee.activity = .active
-        s.pointee.interruptShadow = 0
-        s.pointee.pendingDebug = 0
-        leaveBlockAfterThisInstruction()
     }
 
     // MARK: Saving
@@ -94,9 +69,9 @@ extension Processor {
         }
         if controls.exit.contains(.savePAT) { writeVMCS(.guestPAT, s.pointee.pat) }
         if controls.exit.contains(.saveEFER) { writeVMCS(.guestEFER, s.pointee.efer) }
-        for (position, register) in VMXSegment.all.enumerated() {
+        for (position, register) in GuestSegment.allCases.enumerated() {
             let segment = segment(register)
-            let group = VMXSegment.fields[position]
+            let group = GuestSegment.fields[position]
             writeVMCS(group.selector, UInt64(segment.selector))
             writeVMCS(group.base, segment.base)
             writeVMCS(group.limit, UInt64(segment.limit))
@@ -264,7 +239,7 @@ extension Processor {
     // MARK: Monitors in Swift
 
     /// Moves the guest behind the instruction that caused an exit.
-    private func advanceGuest(by length: UInt8) {
+    func advanceVMXGuest(by length: UInt8) {
         var rip = readVMCS(.guestRIP) &+ UInt64(length)
         if readVMCS(.guestCSAccessRights) & 0x2000 == 0 { rip &= 0xFFFF_FFFF }
         writeVMCS(.guestRIP, rip)
@@ -275,11 +250,10 @@ extension Processor {
         if flags & RFLAGS.TF != 0 {
             writeVMCS(.guestPendingDebugExceptions, readVMCS(.guestPendingDebugExceptions) | DR6.BS)
         }
-        state.pointee.time &+= 1
     }
 
     /// Makes a fault the event that the next VM entry delivers.
-    private func injectIntoVMCS(_ fault: Fault) {
+    func injectIntoVMCS(_ fault: Fault) {
         writeVMCS(
             .entryInterruptionInformation,
             UInt64(

@@ -76,8 +76,8 @@ extension Processor {
         case .preemptionTimer: return VMXExitInformation(reason: .preemptionTimer)
         case .monitorTrap: return VMXExitInformation(reason: .monitorTrapFlag)
         case .taskPriorityBelowThreshold: return VMXExitInformation(reason: .tprBelowThreshold)
-        case .invalidControls:
-            // No exit reason: guest software sees VMfailValid instead, so only monitors meet it.
+        case .invalidControls, .invalidVMCB:
+            // No exit reason: guest software sees VMfailValid instead, so only monitors meet the first; the second is SVM's.
             return VMXExitInformation(reason: .invalidGuestState, entryFailed: true)
         case .invalidGuestState(let qualification):
             return VMXExitInformation(

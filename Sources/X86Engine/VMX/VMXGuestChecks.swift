@@ -75,7 +75,7 @@ extension Processor {
         let ldtr = segmentInVMCS(.ldtr)
         try require(tr.selector & 4 == 0)
         if !ldtr.isUnusable { try require(ldtr.selector & 4 == 0) }
-        for register in [VMXSegment.es, .cs, .ss, .ds, .fs, .gs] {
+        for register in [GuestSegment.es, .cs, .ss, .ds, .fs, .gs] {
             let segment = segmentInVMCS(register)
             if check.isVirtual8086 {
                 try require(
@@ -105,7 +105,7 @@ extension Processor {
         }
     }
 
-    private func checkBase(_ segment: SegmentState, _ register: VMXSegment) throws(InvalidGuestState) {
+    private func checkBase(_ segment: SegmentState, _ register: GuestSegment) throws(InvalidGuestState) {
         switch register {
         case .fs, .gs: try require(Self.isCanonical(segment.base))
         case .cs: try require(segment.base >> 32 == 0)
@@ -115,7 +115,7 @@ extension Processor {
     }
 
     private func checkAccessRights(
-        _ segment: SegmentState, _ register: VMXSegment, _ check: GuestCheck
+        _ segment: SegmentState, _ register: GuestSegment, _ check: GuestCheck
     ) throws(InvalidGuestState) {
         let type = segment.type
         if register == .cs {

@@ -20,7 +20,7 @@ extension Processor {
             try requirePrivilege()
             if controls.primary.contains(.invlpgExiting) {
                 throw leaveGuest(
-                    .invalidatePage(linear: invalidatedAddress(instruction)), instructionLength: instruction.length)
+                    .invalidatePage(linear: memoryOperandLinear(instruction)), instructionLength: instruction.length)
             }
         case .mwaitExiting: try exitPrivileged(instruction, if: controls.primary.contains(.mwaitExiting))
         case .monitorExiting: try exitPrivileged(instruction, if: controls.primary.contains(.monitorExiting))
@@ -60,13 +60,6 @@ extension Processor {
         }
     }
 
-    /// The exit of an instruction that its decoded form describes.
-    private func exitForInstruction(_ instruction: borrowing Instruction) -> Fault {
-        leaveGuest(.instruction(copy instruction), instructionLength: instruction.length)
-    }
-
-    private func requirePrivilege() throws(Fault) { guard cpl == 0 else { throw .generalProtection(0) } }
-
     private func exitPrivileged(_ instruction: borrowing Instruction, if condition: Bool) throws(Fault) {
         try requirePrivilege()
         if condition { throw exitForInstruction(instruction) }
@@ -87,14 +80,6 @@ extension Processor {
             if isLongModeActive && !is64BitMode { throw .invalidOpcode }
         default: try requirePrivilege()
         }
-    }
-
-    private func invalidatedAddress(_ instruction: borrowing Instruction) -> UInt64 {
-        let segment = instruction.memory.segment
-        let offset = effectiveAddress(instruction)
-        let hasBase = !is64BitMode || segment == .fs || segment == .gs
-        let linear = hasBase ? state.pointee.segment(segment).base &+ offset : offset
-        return is64BitMode ? linear : linear & 0xFFFF_FFFF
     }
 
     // MARK: Control and debug registers
@@ -156,9 +141,6 @@ extension Processor {
         if instruction.operands.0.kind == .memory { access.linear = memoryOperandLinear(instruction) }
         throw leaveGuest(.controlRegister(access), instructionLength: instruction.length)
     }
-
-    /// The linear address of an instruction's memory operand, without checks.
-    func memoryOperandLinear(_ instruction: borrowing Instruction) -> UInt64 { invalidatedAddress(instruction) }
 
     private func interceptDebugRegister(_ instruction: borrowing Instruction) throws(Fault) {
         // Comes before #GP for privilege and #UD for DR4 and DR5.

@@ -1,11 +1,8 @@
 import X86
 
-/// The eight segment registers of the guest-state area, in the order of their fields.
-enum VMXSegment: Int, CaseIterable {
-    case es, cs, ss, ds, fs, gs, ldtr, tr
+// Where the guest-state area holds the segment registers.
 
-    static let all = allCases
-
+extension GuestSegment {
     /// The four fields of a segment register.
     struct Fields {
         var selector: VMCSField
@@ -35,23 +32,9 @@ enum VMXSegment: Int, CaseIterable {
 }
 
 extension Processor {
-    /// A segment register by its place in the guest-state area.
-    func segment(_ register: VMXSegment) -> SegmentState {
-        switch register {
-        case .es: state.pointee.es
-        case .cs: state.pointee.cs
-        case .ss: state.pointee.ss
-        case .ds: state.pointee.ds
-        case .fs: state.pointee.fs
-        case .gs: state.pointee.gs
-        case .ldtr: state.pointee.ldtr
-        case .tr: state.pointee.tr
-        }
-    }
-
     /// A segment register as the guest-state area holds it.
-    func segmentInVMCS(_ register: VMXSegment) -> SegmentState {
-        let fields = VMXSegment.fields[register.rawValue]
+    func segmentInVMCS(_ register: GuestSegment) -> SegmentState {
+        let fields = GuestSegment.fields[register.rawValue]
         return SegmentState(
             selector: UInt16(truncatingIfNeeded: readVMCS(fields.selector)), base: readVMCS(fields.base),
             limit: UInt32(truncatingIfNeeded: readVMCS(fields.limit)),

@@ -18,8 +18,6 @@ package struct VMXState: Sendable {
     /// An event that VM entry found due before the guest's first instruction (TPR below threshold, MTF injected).
     var isTaskPriorityDue = false
     var isMonitorTrapDue = false
-    /// A monitor has asked for a stop; the guest is entered again by the next run.
-    var resumesAtNextRun = false
 
     func combine(into hasher: inout StateHasher) {
         hasher.combine(isOperating ? 1 : 0)

@@ -37,6 +37,8 @@ package enum ExitCause: Equatable, Sendable {
     case invalidControls(VMXInstructionError)
     /// VM entry found the guest-state area invalid; nothing of the guest has run.
     case invalidGuestState(qualification: UInt64)
+    /// VMRUN found the VMCB invalid; nothing of the guest has run.
+    case invalidVMCB(SVMInvalidState)
     /// VM entry could not load MSR number `entry` (from 1) of its list.
     case entryMSRLoadFailure(entry: UInt32)
 }
@@ -58,6 +60,8 @@ package struct ControlRegisterAccess: Equatable, Sendable {
     package var value: UInt64
     /// LMSW from memory: the linear address.
     package var linear: UInt64?
+    /// Only the selective intercept of CR0 writes asks (APM volume 2 section 15.9).
+    package var isSelective = false
 
     package init(kind: Kind, number: UInt8, register: UInt8 = 0, value: UInt64 = 0, linear: UInt64? = nil) {
         self.kind = kind

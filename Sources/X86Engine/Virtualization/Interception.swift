@@ -37,14 +37,33 @@ extension Processor {
         switch state.pointee.virtualization.mode {
         case .none: break
         case .vmx: try interceptByVMX(instruction, rule)
+        case .svm: try interceptBySVM(instruction, rule)
         }
     }
 
+    /// #GP(0) outside ring 0.
+    func requirePrivilege() throws(Fault) { guard cpl == 0 else { throw .generalProtection(0) } }
+
+    /// The exit of an instruction that its decoded form describes.
+    func exitForInstruction(_ instruction: borrowing Instruction) -> Fault {
+        leaveGuest(.instruction(copy instruction), instructionLength: instruction.length)
+    }
+
+    /// The linear address of an instruction's memory operand, without checks.
+    func memoryOperandLinear(_ instruction: borrowing Instruction) -> UInt64 {
+        let segment = instruction.memory.segment
+        let offset = effectiveAddress(instruction)
+        let hasBase = !is64BitMode || segment == .fs || segment == .gs
+        let linear = hasBase ? state.pointee.segment(segment).base &+ offset : offset
+        return is64BitMode ? linear : linear & 0xFFFF_FFFF
+    }
+
     /// Whether an exception leaves the guest instead of being delivered.
-    func interceptsException(_ fault: Fault) -> Bool {
+    func interceptsException(_ fault: Fault, _ source: EventSource) -> Bool {
         switch state.pointee.virtualization.mode {
         case .none: false
         case .vmx: vmxInterceptsException(fault)
+        case .svm: svmInterceptsException(fault, source)
         }
     }
 
@@ -53,6 +72,7 @@ extension Processor {
         switch state.pointee.virtualization.mode {
         case .none: false
         case .vmx: vmxInterceptsBoundary(point)
+        case .svm: svmInterceptsBoundary(point)
         }
     }
 
@@ -65,6 +85,11 @@ extension Processor {
             let length = control.pointee.vectoring == nil ? currentInstructionLength : 0
             throw leaveGuest(
                 .taskSwitch(selector: selector.rawValue, origin, errorCode: errorCode), instructionLength: length)
+        case .svm:
+            guard state.pointee.virtualization.svm.controls.intercepts(.taskSwitch) else { return }
+            throw leaveGuest(
+                .taskSwitch(selector: selector.rawValue, origin, errorCode: errorCode),
+                instructionLength: control.pointee.vectoring == nil ? currentInstructionLength : 0)
         }
     }
 
@@ -72,10 +97,11 @@ extension Processor {
     func interceptTripleFault() -> Bool {
         switch state.pointee.virtualization.mode {
         case .none: return false
-        case .vmx:
-            leaveGuestNow(.tripleFault)
-            return true
+        case .vmx: break
+        case .svm: guard state.pointee.virtualization.svm.controls.intercepts(.shutdown) else { return false }
         }
+        leaveGuestNow(.tripleFault)
+        return true
     }
 
     /// The length of the instruction being executed.
@@ -86,15 +112,48 @@ extension Processor {
         switch state.pointee.virtualization.mode {
         case .none: value
         case .vmx: vmxVisibleControlRegister(number, value)
+        case .svm: number == 8 ? svmVisibleTaskPriority(value) : value
+        }
+    }
+
+    /// EFER as far as the guest knows: VMRUN demands SVME, which a monitor hides by intercepting reads.
+    var visibleEFER: UInt64 {
+        let efer = state.pointee.efer
+        switch state.pointee.virtualization.mode {
+        case .none, .vmx: return efer
+        case .svm: return interceptsModelSpecificRegister(MSR.efer, isWrite: false) ? efer & ~EFER.SVME : efer
         }
     }
 
     /// What a MOV to a control register that does not leave the guest really writes.
     func effectiveControlRegister(_ number: Int, _ value: UInt64) -> UInt64 {
         switch state.pointee.virtualization.mode {
-        case .none: value
+        case .none, .svm: value
         case .vmx: vmxEffectiveControlRegister(number, value)
         }
+    }
+
+    /// Whether a MOV to CR8 leaves the machine's task priority alone.
+    func virtualTaskPriorityTakes(_ value: UInt64) -> Bool {
+        switch state.pointee.virtualization.mode {
+        case .none: false
+        case .vmx: vmxTaskPriorityTakes(value)
+        case .svm: svmTaskPriorityTakes(value)
+        }
+    }
+
+    /// Whether maskable interrupts of the machine are not masked (by shadows they may still be).
+    var acceptsInterrupts: Bool {
+        switch state.pointee.virtualization.mode {
+        case .none, .vmx: state.pointee.IF && state.pointee.virtualization.svm.globalInterruptFlag
+        case .svm: svmAcceptsInterrupts
+        }
+    }
+
+    /// Whether INIT must wait, as in VMX root operation (SDM volume 3 section 24.8) and while SVM's GIF is clear.
+    var initializationIsBlocked: Bool {
+        state.pointee.virtualization.vmx.isOperating && !isGuest
+            || !state.pointee.virtualization.svm.globalInterruptFlag
     }
 
     /// The time-stamp counter as the guest reads it.

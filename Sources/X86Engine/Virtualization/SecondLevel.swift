@@ -17,6 +17,12 @@ struct SecondLevelFormat: Equatable, Sendable {
     var reservedInTables: (UInt64, UInt64, UInt64, UInt64)
     /// Bits of a leaf that must be zero, besides address bits.
     var reservedInLeaves: UInt64 = 0
+    /// Bits that must be zero in every entry.
+    var reserved: UInt64 = 0
+    /// The top table is the four page-directory-pointer-table entries of PAE paging, which hold no permissions.
+    var topIsPageDirectoryPointers = false
+    /// The size of an entry in bytes.
+    var entrySize: UInt64 = 8
     /// Leaves hold a memory type in bits 3...5, and entries that allow writing but not reading are wrong (EPT).
     var isExtended: Bool
 
@@ -25,8 +31,23 @@ struct SecondLevelFormat: Equatable, Sendable {
         present: 7, read: 1, write: 2, execute: 4, accessed: 1 << 8, dirty: 1 << 9,
         reservedInTables: (0, 0x78, 0x78, 0xF8), isExtended: true)
 
+    /// Nested page tables: the host's own kind of paging, whose pages must be the user's to be reached at all (APM volume
+    /// 2 section 15.25.5).
+    static func nested(
+        executeDisable: Bool, reserved: UInt64 = 0, entrySize: UInt64 = 8, topIsPageDirectoryPointers: Bool = false
+    ) -> SecondLevelFormat {
+        let user = PageEntry.US
+        return SecondLevelFormat(
+            present: PageEntry.P, inverted: executeDisable ? PageEntry.XD : 0, read: user,
+            write: user | PageEntry.RW, execute: executeDisable ? user | PageEntry.XD : user, accessed: PageEntry.A,
+            dirty: PageEntry.D, reservedInTables: (0, 0, 0, 0), reserved: reserved,
+            topIsPageDirectoryPointers: topIsPageDirectoryPointers, entrySize: entrySize, isExtended: false)
+    }
+
     static func == (lhs: SecondLevelFormat, rhs: SecondLevelFormat) -> Bool {
         lhs.present == rhs.present && lhs.inverted == rhs.inverted && lhs.isExtended == rhs.isExtended
+            && lhs.reserved == rhs.reserved && lhs.entrySize == rhs.entrySize
+            && lhs.topIsPageDirectoryPointers == rhs.topIsPageDirectoryPointers
     }
 }
 
@@ -35,8 +56,10 @@ struct SecondLevel: Equatable, Sendable {
     var isActive = false
     /// The host-physical address of the top table.
     var root: UInt64 = 0
-    /// 4, or fewer for nested paging below a legacy host.
+    /// 4; nested paging below a host with PAE paging has 3, below one with 4-byte entries 2.
     var levels = 4
+    /// Entries of level 2 may map large pages.
+    var hasLargePages = true
     var format = SecondLevelFormat.extended
     /// Accessed and dirty flags are kept; accesses to the guest's paging structures then count as writes.
     var setsFlags = false
@@ -122,24 +145,31 @@ extension Processor {
         // Flags are set once the translation has succeeded.
         var addresses = SIMD4<UInt64>(repeating: 0)
         var entries = SIMD4<UInt64>(repeating: 0)
-        // Guest-physical addresses have the model's width, which four levels cover up to 48 bits.
+        // Guest-physical addresses have the model's width, which four levels cover up to 48 bits; tables of a host
+        // outside long mode cover four GiB.
         var shift: UInt64
-        guard guest >> UInt64(12 + 9 * second.levels) == 0 else { throw secondLevelFailed(fault, touch) }
+        let indexBits: UInt64 = format.entrySize == 4 ? 10 : 9
+        guard guest >> (second.levels == 4 ? 48 : 32) == 0 else { throw secondLevelFailed(fault, touch) }
         while true {
-            shift = UInt64(12 + 9 * (level - 1))
-            let address = table &+ (guest >> shift & 0x1FF) &* 8
-            let entry = readSecondLevelEntry(address, mark: touch)
+            shift = 12 &+ indexBits &* UInt64(level - 1)
+            let index = guest >> shift & ((1 << indexBits) &- 1)
+            let address = table &+ index &* format.entrySize
+            let entry = readSecondLevelEntry(address, format, mark: touch)
             fault.isPresent = entry & format.present != 0
             guard fault.isPresent else {
                 fault.permissions = 0
                 throw secondLevelFailed(fault, touch)
             }
-            let isLeaf = level == 1 || entry & PageEntry.PS != 0 && (level == 2 || level == 3 && model.hasGigabytePages)
+            let isLeaf =
+                level == 1
+                || entry & PageEntry.PS != 0
+                    && (level == 2 && second.hasLargePages
+                        || level == 3 && second.levels == 4 && model.hasGigabytePages)
             guard !isMisconfigured(entry, level: level, shift: shift, isLeaf: isLeaf, format, addressBits) else {
                 fault.kind = .misconfiguration
                 throw secondLevelFailed(fault, touch)
             }
-            allowed &= entry ^ format.inverted
+            if level < 3 || !format.topIsPageDirectoryPointers { allowed &= entry ^ format.inverted }
             addresses[level - 1] = address
             entries[level - 1] = entry
             if isLeaf { break }
@@ -154,16 +184,20 @@ extension Processor {
         guard permissions & wanted == wanted else { throw secondLevelFailed(fault, touch) }
         let leaf = entries[level - 1]
         let offsets: UInt64 = (1 << shift) &- 1
-        let result = SecondLevelTranslation(
-            physical: leaf & addressBits & ~offsets | guest & offsets, permissions: permissions)
+        var frame = leaf & addressBits & ~offsets
+        // PSE-36, as for linear addresses.
+        if format.entrySize == 4 && level == 2 { frame |= (leaf >> 13 & 0xFF) << 32 & physicalAddressMask }
+        let result = SecondLevelTranslation(physical: frame | guest & offsets, permissions: permissions)
         guard touch else { return result }
         var isDirty = true
         if second.setsFlags {
-            for position in stride(from: second.levels, through: level, by: -1) {
+            let highest = format.topIsPageDirectoryPointers ? 2 : second.levels
+            for position in stride(from: highest, through: level, by: -1) {
                 var flags = format.accessed
                 if position == level && dirties { flags |= format.dirty }
                 let entry = entries[position - 1]
-                if entry & flags != flags { writeSecondLevelEntry(addresses[position - 1], entry | flags) }
+                guard entry & flags != flags else { continue }
+                writePagingStructure(addresses[position - 1], entry | flags, width: Int(format.entrySize))
             }
             isDirty = dirties || leaf & format.dirty != 0
         }
@@ -171,11 +205,15 @@ extension Processor {
         return result
     }
 
-    /// What SDM volume 3 section 29.3.3.1 calls a misconfiguration, and a reserved bit under nested paging.
+    /// What SDM volume 3 section 29.3.3.1 calls a misconfiguration, and reserved bits under nested paging.
     private func isMisconfigured(
         _ entry: UInt64, level: Int, shift: UInt64, isLeaf: Bool, _ format: SecondLevelFormat, _ addressBits: UInt64
     ) -> Bool {
-        var reserved = 0x000F_FFFF_FFFF_F000 & ~addressBits
+        guard format.entrySize == 8 else {
+            // Bit 21 of an entry for 4 MiB; without PSE bit 7 of a directory entry means nothing.
+            return isLeaf && level == 2 && entry & 1 << 21 != 0
+        }
+        var reserved = 0x000F_FFFF_FFFF_F000 & ~addressBits | format.reserved
         if isLeaf {
             reserved |= format.reservedInLeaves
             // Address bits below the size of a large page; bit 12 is PAT's under nested paging.
@@ -188,6 +226,7 @@ extension Processor {
             }
             // Bit 7 of an entry that is no leaf is set only where such pages do not exist.
             reserved |= PageEntry.PS
+            if level == 3 && format.topIsPageDirectoryPointers { reserved |= PageEntry.reservedInPDPTE }
         }
         if entry & reserved != 0 { return true }
         guard format.isExtended else { return false }
@@ -201,16 +240,13 @@ extension Processor {
     }
 
     /// Reads an entry; where no RAM answers the bus floats to ones.
-    private func readSecondLevelEntry(_ address: UInt64, mark: Bool) -> UInt64 {
+    private func readSecondLevelEntry(_ address: UInt64, _ format: SecondLevelFormat, mark: Bool) -> UInt64 {
         let physical = address & memory.addressLineMask
-        guard let page = memory.pageIndex(physical) else { return .max }
+        guard let page = memory.pageIndex(physical) else { return format.entrySize == 4 ? 0xFFFF_FFFF : .max }
         if mark && !memory.pageFlags[page].contains(.secondLevelStructure) { memory.markSecondLevelStructure(page) }
-        // SAFETY: entries are aligned to eight bytes, so they lie inside the page.
-        return (memory.pointer(toPage: page) + Int(physical & 0xFFF)).load(as: UInt64.self)
-    }
-
-    private func writeSecondLevelEntry(_ address: UInt64, _ value: UInt64) {
-        writePagingStructure(address, value, width: 8)
+        // SAFETY: entries are aligned to their size, so they lie inside the page.
+        let pointer = memory.pointer(toPage: page) + Int(physical & 0xFFF)
+        return format.entrySize == 4 ? UInt64(pointer.load(as: UInt32.self)) : pointer.load(as: UInt64.self)
     }
 
     /// The host-physical address of what the processor reads at a physical address on the guest's behalf, outside any

@@ -7,8 +7,7 @@ struct TranslationContext: Equatable {
     var cr4: UInt64 = 0
     var efer: UInt64 = 0
     var pdpte = SIMD4<UInt64>(repeating: 0)
-    var secondLevelRoot: UInt64 = 0
-    var secondLevelIsActive = false
+    var secondLevel = SecondLevel()
     /// DR7 and DR0 to DR3 while breakpoints are enabled: pages with breakpoints have no fast path.
     var breakpoints = SIMD8<UInt64>(repeating: 0)
 }
@@ -22,11 +21,10 @@ extension Processor {
         context.cr4 =
             s.pointee.cr4 & (CR4.PAE | CR4.PSE | CR4.PGE | CR4.PCIDE | CR4.SMEP | CR4.SMAP)
         context.efer = s.pointee.efer & (EFER.NXE | EFER.LMA)
-        if context.cr4 & CR4.PAE != 0, context.efer & EFER.LMA == 0 {
+        if context.cr4 & CR4.PAE != 0, context.efer & EFER.LMA == 0, !readsPageDirectoryPointersOnDemand {
             context.pdpte = SIMD4(s.pointee.pdpte.0, s.pointee.pdpte.1, s.pointee.pdpte.2, s.pointee.pdpte.3)
         }
-        context.secondLevelIsActive = s.pointee.virtualization.secondLevel.isActive
-        context.secondLevelRoot = s.pointee.virtualization.secondLevel.root
+        context.secondLevel = s.pointee.virtualization.secondLevel
         if s.pointee.dr7 & DR7.enables != 0 {
             context.breakpoints = SIMD8(
                 s.pointee.dr7, s.pointee.dr0, s.pointee.dr1, s.pointee.dr2, s.pointee.dr3, 0, 0, 0)

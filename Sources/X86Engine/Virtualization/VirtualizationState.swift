@@ -4,6 +4,8 @@ package enum GuestMode: UInt8, Sendable {
     case none
     /// VMX non-root operation.
     case vmx
+    /// SVM guest mode.
+    case svm
 }
 
 /// What hardware virtualization adds to a logical processor's state.
@@ -19,7 +21,10 @@ package struct VirtualizationState: Sendable {
     var timerDeadline = UInt64.max
     /// The event that VM entry delivers before the guest's first instruction.
     var injection: InjectedEvent?
+    /// By which extension the next run enters the guest again whose monitor has asked for a stop.
+    var resumesAtNextRun = GuestMode.none
     package var vmx = VMXState()
+    package var svm = SVMState()
 
     /// 1.0.
     static let unityMultiplier: UInt64 = 1 << 48
@@ -30,13 +35,14 @@ package struct VirtualizationState: Sendable {
 
     /// Everything architectural, for `stateHash`.
     func combine(into hasher: inout StateHasher) {
-        guard vmx.isOperating || vmx.featureControl != 0 || isGuest else { return }
+        guard vmx.isOperating || vmx.featureControl != 0 || svm.isInUse || isGuest else { return }
         hasher.combine(mode.rawValue)
         hasher.combine(secondLevel.root)
         hasher.combine(timeStampOffset)
         hasher.combine(timeStampMultiplier)
         hasher.combine(timerDeadline)
         vmx.combine(into: &hasher)
+        svm.combine(into: &hasher)
     }
 }
 
@@ -46,4 +52,10 @@ struct InjectedEvent: Equatable, Sendable {
     var source: EventSource
     /// The length of the instruction that a software event stands for.
     var instructionLength: UInt8 = 0
+    /// The instruction pointer that a software event saves, where the control structure holds it; else RIP and the
+    /// length give it.
+    var returnRIP: UInt64?
+
+    /// The instruction pointer that a software event saves when it is injected at `rip`.
+    func savedRIP(at rip: UInt64) -> UInt64 { returnRIP ?? rip &+ UInt64(instructionLength) }
 }

@@ -5,7 +5,7 @@ extension Processor {
     package var wakesOnInterrupt: Bool {
         let virtualization = state.pointee.virtualization
         switch virtualization.mode {
-        case .none: return state.pointee.IF
+        case .none, .svm: return acceptsInterrupts
         case .vmx:
             return state.pointee.IF || virtualization.timerDeadline != .max
                 || virtualization.vmx.controls.pin.contains(.externalInterruptExiting)
