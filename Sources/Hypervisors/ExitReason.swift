@@ -155,7 +155,7 @@ public enum ExitReason: Int, CaseIterable, Sendable {
         case .preemptionTimer: self = .timer
         case .monitorTrap: self = .trap
         case .taskPriorityBelowThreshold: self = .taskPriority
-        case .invalidControls, .invalidGuestState, .entryMSRLoadFailure: self = .invalidState
+        case .invalidControls, .invalidGuestState, .entryMSRLoadFailure, .invalidVMCB: self = .invalidState
         }
     }
 }

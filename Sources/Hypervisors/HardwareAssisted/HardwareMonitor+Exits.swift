@@ -5,7 +5,7 @@ extension HardwareMonitor: VirtualMachineMonitor {
     package func handle(_ exit: VMExit, on processor: Processor) -> ExitDisposition {
         statistics.countExit(exit.code)
         switch exit.cause {
-        case .invalidControls, .invalidGuestState, .entryMSRLoadFailure:
+        case .invalidControls, .invalidGuestState, .entryMSRLoadFailure, .invalidVMCB:
             // Nothing has run, and the guest's processor still has the state: a state that the guest can be in but VM
             // entry refuses. The instruction is interpreted.
             guest.takeTransitionCounters(from: machine)
@@ -46,7 +46,7 @@ extension HardwareMonitor: VirtualMachineMonitor {
         case .exception, .nonMaskableInterrupt, .initialize, .startUp, .nonMaskableInterruptWindow, .taskSwitch,
             .instruction, .invalidatePage, .controlRegister, .debugRegister, .port, .readModelSpecificRegister,
             .writeModelSpecificRegister, .secondLevel, .preemptionTimer, .monitorTrap, .taskPriorityBelowThreshold,
-            .invalidControls, .invalidGuestState, .entryMSRLoadFailure:
+            .invalidControls, .invalidGuestState, .entryMSRLoadFailure, .invalidVMCB:
             pending = .interpret
         }
         return .stop
