@@ -125,7 +125,7 @@ extension VMExit {
         switch technique {
         case .vmx:
             VMXExitReason(rawValue: UInt32(truncatingIfNeeded: code & 0xFFFF)).map { "\($0)" } ?? "reason \(code)"
-        case .svm: "code 0x" + String(code, radix: 16)
+        case .svm: SVMExitCode(rawValue: code).description
         case .bare, .trapAndEmulate, .translate, .paravirtual: "exit \(code)"
         }
     }

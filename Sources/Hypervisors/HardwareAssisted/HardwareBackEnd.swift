@@ -9,6 +9,11 @@ protocol HardwareBackEnd: AnyObject {
     var owned: OwnedBits { get }
     /// Whether real mode, and protected mode without paging, run without the monitor's help.
     var runsUnpaged: Bool { get }
+    /// Whether the page-directory-pointer-table registers are those of the guest's processor alone.
+    var isLoadingPointersByGuest: Bool { get }
+    /// Exceptions that the machine may raise where the guest's processor raises another: their instructions are
+    /// interpreted.
+    var interpretedExceptions: UInt32 { get }
 
     /// Enters the guest; the next run of the machine goes on in it. The guest's processor tells what it is to read of
     /// the bits that it does not own.
@@ -36,6 +41,17 @@ struct OwnedBits {
     var keptCR4: UInt64 = 0
     var keptEFER: UInt64 = 0
 
+    /// Owns what shadow page tables need: paging with 64-bit entries, and write protection for the monitor's tracing.
+    mutating func useShadowPaging() {
+        cr0 |= CR0.PE | CR0.PG | CR0.WP
+        setCR0 |= CR0.PE | CR0.PG | CR0.WP
+        cr4 |= CR4.PAE | CR4.PSE | CR4.PGE | CR4.PCIDE | CR4.SMEP
+        setCR4 |= CR4.PAE
+        keptCR4 = CR4.PSE | CR4.PGE | CR4.SMEP
+        efer = .max
+        keptEFER = EFER.SCE | EFER.NXE | EFER.LMA
+    }
+
     func cr0(for guest: UInt64) -> UInt64 { guest & ~cr0 | setCR0 }
     func cr4(for guest: UInt64) -> UInt64 { guest & (~cr4 | keptCR4) | setCR4 }
     func efer(for guest: UInt64) -> UInt64 {
@@ -55,4 +71,15 @@ struct HardwareControls: Equatable {
     var allModelSpecificRegisters = false
     /// The vector of an interrupt that the entry delivers.
     var injection: UInt8?
+}
+
+extension HardwareBackEnd {
+    /// The MSRs that the processor switches or that only the guest uses: SPEC_CTRL, SYSENTER, STAR to FMASK, FS, GS and
+    /// kernel GS bases, TSC_AUX.
+    var passedThroughRegisters: [UInt32] {
+        [
+            0x48, 0x174, 0x175, 0x176, 0xC000_0081, 0xC000_0082, 0xC000_0083, 0xC000_0084, 0xC000_0100, 0xC000_0101,
+            0xC000_0102, 0xC000_0103,
+        ]
+    }
 }

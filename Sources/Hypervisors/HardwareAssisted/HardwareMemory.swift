@@ -39,6 +39,17 @@ struct HardwareMemory {
     /// The physical address of a page of the structures.
     func address(_ index: Int) -> UInt64 { machine.address(ofPage: structures.lowerBound + index) }
 
+    /// The value of CR3 that puts shadow page tables in force; `pointers` is the page for what three levels start from.
+    func shadowRoot(_ shadow: ShadowPaging, pointers: Int) -> UInt64 {
+        let root = shadow.root()
+        guard !shadow.isLong else { return root }
+        // The processor walks three levels, from pointers that have no permissions.
+        for (index, pointer) in shadow.pageDirectoryPointers.enumerated() {
+            machine.setQuadword(pointer, at: address(pointers) + UInt64(index) * 8)
+        }
+        return address(pointers)
+    }
+
     /// Fills a page of the structures with one byte.
     func fill(_ index: Int, with byte: UInt8) {
         for offset in stride(from: UInt64(0), to: 4096, by: 8) {

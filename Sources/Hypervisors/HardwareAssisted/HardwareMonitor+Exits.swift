@@ -56,6 +56,10 @@ extension HardwareMonitor: VirtualMachineMonitor {
     /// shadow page tables.
     private func dispose(of fault: Fault) -> ExitDisposition {
         if fault.vector == 14, shadow != nil { return disposeOfPageFault(fault) }
+        if backEnd.interpretedExceptions >> UInt32(fault.vector & 31) & 1 != 0 {
+            pending = .interpret
+            return .stop
+        }
         if fault.vector == 16, guest.state.pointee.cr0 & CR0.NE == 0 {
             pending = .interpret
         } else {

@@ -84,7 +84,10 @@ package final class HardwareMonitor: GuestMonitor {
         case .vmx:
             guard guest.vendor == .intel else { return nil }
             model.features.insert(.vmx)
-        case .bare, .trapAndEmulate, .translate, .paravirtual, .svm: return nil
+        case .svm:
+            guard guest.vendor == .amd else { return nil }
+            model.features.insert(.svm)
+        case .bare, .trapAndEmulate, .translate, .paravirtual: return nil
         }
         var missing: [ProcessorFeature]
         repeat {
@@ -99,7 +102,8 @@ package final class HardwareMonitor: GuestMonitor {
     ) -> (any HardwareBackEnd)? {
         switch technique {
         case .vmx: VMXBackEnd(machine: machine, guest: guest, memory: memory, paging: paging)
-        case .bare, .trapAndEmulate, .translate, .paravirtual, .svm: nil
+        case .svm: SVMBackEnd(machine: machine, guest: guest, memory: memory, paging: paging)
+        case .bare, .trapAndEmulate, .translate, .paravirtual: nil
         }
     }
 
@@ -161,7 +165,12 @@ package final class HardwareMonitor: GuestMonitor {
         {
             return true
         }
-        if s.pointee.virtualization.isGuest || s.pointee.virtualization.vmx.isOperating { return true }
+        // Guests that are hypervisors themselves are left to interpretation.
+        if s.pointee.virtualization.isGuest || s.pointee.virtualization.vmx.isOperating
+            || s.pointee.efer & EFER.SVME != 0 || !s.pointee.virtualization.svm.globalInterruptFlag
+        {
+            return true
+        }
         if guest.memory.addressLineMask != .max { return true }
         return s.pointee.cr0 & CR0.PE == 0 && !backEnd.runsUnpaged
     }
@@ -247,10 +256,8 @@ package final class HardwareMonitor: GuestMonitor {
         virtual.pointee.cr0 = virtual.pointee.cr0 & ~owned.cr0 | cr0 & owned.cr0
         virtual.pointee.cr4 = virtual.pointee.cr4 & ~owned.cr4 | cr4 & owned.cr4
         virtual.pointee.efer = virtual.pointee.efer & ~owned.efer | efer & owned.efer
-        if shadow != nil {
-            virtual.pointee.cr3 = cr3
-            virtual.pointee.pdpte = pointers
-        }
+        if shadow != nil { virtual.pointee.cr3 = cr3 }
+        if shadow != nil || backEnd.isLoadingPointersByGuest { virtual.pointee.pdpte = pointers }
         guest.updateMode()
         guest.flushTLB()
     }

@@ -10,6 +10,10 @@ final class SecondLevelTables {
 
         /// EPT: reading, writing and execution; leaves are write-back (SDM volume 3 tables 29-1 to 29-7).
         static let extended = Format(table: 7, leaf: 7 | 6 << 3)
+        /// NPT: the user's, writable, accessed and dirty already (APM volume 2 section 15.25.5).
+        static let nested = Format(
+            table: PageEntry.P | PageEntry.RW | PageEntry.US | PageEntry.A,
+            leaf: PageEntry.P | PageEntry.RW | PageEntry.US | PageEntry.A | PageEntry.D)
     }
 
     private let memory: HardwareMemory

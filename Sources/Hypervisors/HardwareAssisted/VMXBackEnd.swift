@@ -17,6 +17,8 @@ final class VMXBackEnd: HardwareBackEnd {
 
     let owned: OwnedBits
     let runsUnpaged: Bool
+    let isLoadingPointersByGuest = false
+    let interpretedExceptions: UInt32 = 0
     private let machine: Processor
     private let memory: HardwareMemory
     private let tables: SecondLevelTables?
@@ -43,14 +45,7 @@ final class VMXBackEnd: HardwareBackEnd {
         case .shadow:
             tables = nil
             runsUnpaged = false
-            // The shadow tables need paging with 64-bit entries, and write protection for the monitor's tracing.
-            owned.cr0 |= CR0.PE | CR0.PG | CR0.WP
-            owned.setCR0 |= CR0.PE | CR0.PG | CR0.WP
-            owned.cr4 |= CR4.PAE | CR4.PSE | CR4.PGE | CR4.PCIDE | CR4.SMEP
-            owned.setCR4 |= CR4.PAE
-            owned.keptCR4 = CR4.PSE | CR4.PGE | CR4.SMEP
-            owned.efer = .max
-            owned.keptEFER = EFER.SCE | EFER.NXE | EFER.LMA
+            owned.useShadowPaging()
             primary.formUnion([.cr3LoadExiting, .cr3StoreExiting, .invlpgExiting])
         }
         self.owned = owned
@@ -111,7 +106,7 @@ final class VMXBackEnd: HardwareBackEnd {
         machine.writeVMCS(.ioBitmapB, memory.address(Page.ioBitmapB))
         machine.writeVMCS(.msrBitmaps, memory.address(Page.msrBitmaps))
         guard !all else { return }
-        for index in Self.passedThrough where guest.readMSR(index) != nil {
+        for index in passedThroughRegisters where guest.readMSR(index) != nil {
             // Reads of low MSRs, reads of high ones, writes of low ones, writes of high ones: 1 KiB each.
             let start: UInt64 = index >= 0xC000_0000 ? 1024 : 0
             let byte = start + UInt64(index & 0x1FFF) >> 3
@@ -122,12 +117,6 @@ final class VMXBackEnd: HardwareBackEnd {
             }
         }
     }
-
-    /// SPEC_CTRL, SYSENTER, STAR to FMASK, FS, GS and kernel GS bases, TSC_AUX.
-    private static let passedThrough: [UInt32] = [
-        0x48, 0x174, 0x175, 0x176, 0xC000_0081, 0xC000_0082, 0xC000_0083, 0xC000_0084, 0xC000_0100, 0xC000_0101,
-        0xC000_0102, 0xC000_0103,
-    ]
 
     /// A 64-bit host; it never runs, because the monitor takes every exit.
     private func writeHostState() {
@@ -179,13 +168,5 @@ final class VMXBackEnd: HardwareBackEnd {
 
     func useShadow(_ shadow: ShadowPaging) { machine.writeVMCS(.guestCR3, shadowCR3(shadow)) }
 
-    func shadowCR3(_ shadow: ShadowPaging) -> UInt64 {
-        let root = shadow.root()
-        guard !shadow.isLong else { return root }
-        // The processor walks three levels, from pointers that have no permissions.
-        for (index, pointer) in shadow.pageDirectoryPointers.enumerated() {
-            memory.machine.setQuadword(pointer, at: memory.address(Page.pointers) + UInt64(index) * 8)
-        }
-        return memory.address(Page.pointers)
-    }
+    func shadowCR3(_ shadow: ShadowPaging) -> UInt64 { memory.shadowRoot(shadow, pointers: Page.pointers) }
 }

@@ -1,7 +1,7 @@
 /// What VMRUN reads of the control area and keeps until the next exit.
 struct SVMControls: Equatable, Sendable {
     /// The six intercept vectors, two in a word: the bit of an exit code is the one with its number.
-    private var intercepts = (UInt64(0), UInt64(0), UInt64(0))
+    var vectors = (UInt64(0), UInt64(0), UInt64(0))
     var ioPermissionsMap: UInt64 = 0
     var msrPermissionsMap: UInt64 = 0
     var pauseFilterCount: UInt16 = 0
@@ -15,7 +15,7 @@ struct SVMControls: Equatable, Sendable {
     /// Reads the current VMCB.
     init(_ processor: Processor) {
         func read(_ field: VMCBField) -> UInt64 { processor.readVMCB(field) }
-        intercepts = (
+        vectors = (
             read(.controlRegisterIntercepts) | read(.debugRegisterIntercepts) << 32,
             read(.exceptionIntercepts) | read(.firstInstructionIntercepts) << 32,
             read(.secondInstructionIntercepts) | read(.thirdInstructionIntercepts) << 32
@@ -33,9 +33,9 @@ struct SVMControls: Equatable, Sendable {
     func intercepts(_ code: SVMExitCode) -> Bool {
         let word =
             switch code.rawValue >> 6 {
-            case 0: intercepts.0
-            case 1: intercepts.1
-            case 2: intercepts.2
+            case 0: vectors.0
+            case 1: vectors.1
+            case 2: vectors.2
             default: UInt64(0)
             }
         return word >> (code.rawValue & 63) & 1 != 0
@@ -44,7 +44,7 @@ struct SVMControls: Equatable, Sendable {
     func intercepts(_ intercept: SVMIntercept) -> Bool { intercepts(.intercept(intercept)) }
 
     static func == (lhs: SVMControls, rhs: SVMControls) -> Bool {
-        lhs.intercepts == rhs.intercepts && lhs.ioPermissionsMap == rhs.ioPermissionsMap
+        lhs.vectors == rhs.vectors && lhs.ioPermissionsMap == rhs.ioPermissionsMap
             && lhs.msrPermissionsMap == rhs.msrPermissionsMap && lhs.pauseFilterCount == rhs.pauseFilterCount
             && lhs.pauseFilterThreshold == rhs.pauseFilterThreshold && lhs.guestASID == rhs.guestASID
             && lhs.usesNestedPaging == rhs.usesNestedPaging && lhs.nestedCR3 == rhs.nestedCR3

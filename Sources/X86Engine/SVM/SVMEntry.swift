@@ -49,7 +49,7 @@ extension Processor {
         s.pointee.virtualization.svm.pauseCount = Int32(controls.pauseFilterCount)
         s.pointee.virtualization.svm.lastPause = timeStampCounter
         s.pointee.virtualization.svm.globalInterruptFlag = true
-        s.pointee.interruptShadow = readVMCB(.interruptShadow) & 1 != 0 ? InterruptShadow.sti : 0
+        s.pointee.interruptShadow = shadowInVMCB
         s.pointee.activity = .active
         s.pointee.pendingDebug = 0
         s.pointee.virtualization.injection = injectionInVMCB
@@ -101,7 +101,7 @@ extension Processor {
     func loadRegistersFromVMCB(_ registers: SVMControlRegisters, at address: UInt64?) {
         let s = state
         s.pointee.cr0 = registers.cr0 & VMXCapabilities.existingCR0 | CR0.ET
-        s.pointee.cr3 = registers.isLong ? registers.cr3 : registers.cr3 & 0xFFFF_FFFF
+        s.pointee.cr3 = registers.cr3
         s.pointee.cr4 = registers.cr4
         s.pointee.efer = registers.efer
         let isReal = registers.cr0 & CR0.PE == 0
@@ -130,6 +130,13 @@ extension Processor {
         s.pointee.rflags = flags
         s.pointee.cpl = cpl
         control.pointee.loadedResumeFlag = true
+    }
+
+    /// The VMCB tells that there is a shadow; what kind of one a monitor in Swift may have kept.
+    private var shadowInVMCB: UInt8 {
+        guard readVMCB(.interruptShadow) & 1 != 0 else { return 0 }
+        let kept = state.pointee.virtualization.svm.unsavedShadow
+        return monitor != nil && kept != 0 ? kept : InterruptShadow.sti
     }
 
     /// The event that the VMCB injects (section 15.20); `checkedVMCB` has looked at it.

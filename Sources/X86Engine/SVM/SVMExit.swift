@@ -31,6 +31,8 @@ extension Processor {
         writeVMCB(
             .exitInterruptInformation,
             event.map { SVMEvent.word(vector: $0.vector, $0.source, errorCode: $0.errorCode) } ?? 0)
+        state.pointee.virtualization.svm.unsavedShadow = state.pointee.interruptShadow
+        state.pointee.virtualization.svm.unsavedDebug = state.pointee.pendingDebug
         leaveGuestMode()
         state.pointee.virtualization.svm.globalInterruptFlag = false
         state.pointee.virtualization.svm.virtualInterrupt = VirtualInterrupt(rawValue: 0)
@@ -100,6 +102,7 @@ extension Processor {
         writeVMCB(.dr7, s.pointee.dr7, at: vmcb)
         writeVMCB(.guestPAT, s.pointee.pat, at: vmcb)
         writeVMCB(.interruptShadow, s.pointee.interruptShadow != 0 ? 1 : 0, at: vmcb)
+        s.pointee.virtualization.svm.unsavedShadow = s.pointee.interruptShadow
     }
 
     // MARK: Decode assists (section 15.8.4)

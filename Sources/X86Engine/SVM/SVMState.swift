@@ -23,6 +23,10 @@ package struct SVMState: Sendable {
     /// PAUSEs left before an exit, and the time-stamp counter at the last one.
     var pauseCount: Int32 = 0
     var lastPause: UInt64 = 0
+    /// What the last exit found that a VMCB has no field for, for monitors in Swift: the kind of an interrupt shadow, and
+    /// debug traps that were due.
+    package var unsavedShadow: UInt8 = 0
+    package var unsavedDebug: UInt64 = 0
 
     /// 1.0.
     static let unityRatio: UInt64 = 1 << 32

@@ -30,7 +30,7 @@ extension Processor {
         let address = address ?? currentVMCB
         guard let page = memory.pageIndex(address) else { return }
         guard memory.pageFlags[page].isDisjoint(with: .slowWrite) else {
-            return writePhysical(address &+ UInt64(field.offset), value, width: field.width)
+            return writePhysical(memory.address(ofPage: page) &+ UInt64(field.offset), value, width: field.width)
         }
         // SAFETY: every field lies inside the page, at a multiple of its width.
         let pointer = memory.pointer(toPage: page) + field.offset
@@ -67,28 +67,23 @@ extension Processor {
         let word = UInt32(truncatingIfNeeded: readVMCB(fields.attributes, at: address))
         var attributes = word & 0xFF | (word & 0xF00) << 4
         let isPresent = attributes & 0x80 != 0
+        // Nothing but a DPL, as null selectors leave it.
+        let isNull = word & ~0x60 == 0
         var base = readVMCB(fields.base, at: address)
+        base = register.hasWideBase ? Self.canonical(base) : base & 0xFFFF_FFFF
         let level = UInt32(cpl) << 5
         switch register {
         case .cs:
-            base &= 0xFFFF_FFFF
             attributes |= 0x90
             // In real mode a code segment may be one of data, as after RESET.
             if isProtected && attributes & 8 == 0 { attributes = attributes & ~0xF | 0xB }
             if attributes & 0xC != 0xC { attributes = attributes & ~0x60 | level }
-        case .ss:
-            base &= 0xFFFF_FFFF
-            attributes = (attributes | 0x90) & ~0x60 | level
+        case .ss, .ds, .es, .fs, .gs:
+            attributes = isNull ? attributes | SegmentState.unusable : attributes | 0x90
             if isProtected && !isPresent { attributes |= SegmentState.unusable }
-        case .ds, .es, .fs, .gs:
-            base = register == .ds || register == .es ? base & 0xFFFF_FFFF : Self.canonical(base)
-            attributes |= 0x90
-            if isProtected && !isPresent { attributes |= SegmentState.unusable }
-        case .ldtr:
-            base = Self.canonical(base)
-            if attributes & 0x9F != 0x82 { attributes = 0x82 | SegmentState.unusable }
+            if register == .ss { attributes = attributes & ~0x60 | level }
+        case .ldtr: if attributes & 0x9F != 0x82 { attributes |= SegmentState.unusable }
         case .tr:
-            base = Self.canonical(base)
             // The busy TSS of 32 or 16 bits.
             attributes = attributes & ~0x9F | (isLong || attributes & 8 != 0 ? 0x8B : 0x83)
         }

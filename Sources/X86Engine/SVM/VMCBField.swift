@@ -106,6 +106,14 @@ package enum VMCBField: UInt16, CaseIterable, Sendable {
 }
 
 extension GuestSegment {
+    /// Whether the base has 64 bits; of the others only the lower half is implemented.
+    var hasWideBase: Bool {
+        switch self {
+        case .es, .cs, .ss, .ds: false
+        case .fs, .gs, .ldtr, .tr: true
+        }
+    }
+
     /// Where the state save area holds the register.
     var fieldsOfVMCB: (selector: VMCBField, attributes: VMCBField, limit: VMCBField, base: VMCBField) {
         switch self {

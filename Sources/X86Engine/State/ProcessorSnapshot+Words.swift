@@ -64,9 +64,10 @@ extension Processor {
         let isLong = s.efer & EFER.LMA != 0
         return s.cpl <= 3 && s.interruptShadow <= 3 && s.xcr0 & 1 != 0
             && s.xcr0 & ~model.extendedStateComponents == 0 && s.cr4 & ~model.writableCR4 == 0
-            && s.efer & ~(model.writableEFER | EFER.LMA) == 0 && (!isPaging || s.cr0 & CR0.PE != 0)
+            && s.efer & ~(model.writableEFER | EFER.LMA) == 0
+            && (!isPaging || s.cr0 & CR0.PE != 0 || s.virtualization.mode == .svm)
             && isLong == (isPaging && s.efer & EFER.LME != 0) && (!isLong || s.cr4 & CR4.PAE != 0)
-            && s.time <= 1 << 62 && s.idleTime <= s.time && s.mxcsrIsPossible && s.virtualization.isPossible
+            && s.time <= 1 << 62 && s.idleTime <= s.time && s.mxcsrIsPossible && s.virtualization.isPossible(model)
     }
 }
 
@@ -78,8 +79,15 @@ extension ProcessorState {
 }
 
 extension VirtualizationState {
-    fileprivate var isPossible: Bool {
-        (1...5).contains(secondLevel.levels) && (0...4).contains(vmx.controls.cr3TargetCount)
-            && (injection?.fault.vector ?? 0 <= 255) && (!isGuest || vmx.isOperating)
+    fileprivate func isPossible(_ model: ProcessorModel) -> Bool {
+        let hasMode =
+            switch mode {
+            case .none: true
+            case .vmx: vmx.isOperating
+            case .svm: model.features.contains(.svm)
+            }
+        return hasMode && (secondLevel.levels == 4 || mode == .svm) && (2...4).contains(secondLevel.levels)
+            && (0...4).contains(vmx.controls.cr3TargetCount) && (svm.vmcb == .max || svm.vmcb & 0xFFF == 0)
+            && svm.hostSaveArea & 0xFFF == 0
     }
 }

@@ -12,7 +12,15 @@ extension VirtualizationState {
         visitor.visit(&timeStampMultiplier)
         visitor.visit(&timerDeadline)
         visitInjection(&visitor)
+        var resumed = resumesAtNextRun.rawValue
+        visitor.visit(&resumed)
+        resumesAtNextRun = GuestMode(rawValue: resumed) ?? .none
         vmx.visit(&visitor)
+        svm.visit(&visitor)
+        // How nested tables are read follows from the host's paging.
+        if mode == .svm, secondLevel.isActive {
+            secondLevel = svm.hostPaging.secondLevel(root: secondLevel.root, addressMask: .max)
+        }
     }
 
     private mutating func visitInjection(_ visitor: inout some StateVisitor) {
@@ -36,6 +44,11 @@ extension VirtualizationState {
         visitor.visit(&source)
         event.source = EventSource.inOrder.indices.contains(source) ? EventSource.inOrder[source] : .exception
         visitor.visit(&event.instructionLength)
+        var hasReturn = event.returnRIP != nil
+        var returnRIP = event.returnRIP ?? 0
+        visitor.visit(&hasReturn)
+        visitor.visit(&returnRIP)
+        event.returnRIP = hasReturn ? returnRIP : nil
         injection = event
     }
 }
@@ -60,7 +73,6 @@ extension VMXState {
         visitor.visit(&pauseLoopLast)
         visitor.visit(&isTaskPriorityDue)
         visitor.visit(&isMonitorTrapDue)
-        visitor.visit(&resumesAtNextRun)
     }
 }
 
@@ -88,6 +100,53 @@ extension VMXControls {
         visitor.visit(&xssExitingBitmap)
         visitor.visit(&pauseLoopGap)
         visitor.visit(&pauseLoopWindow)
+    }
+}
+
+extension SVMState {
+    mutating func visit(_ visitor: inout some StateVisitor) {
+        visitor.visit(&globalInterruptFlag)
+        visitor.visit(&vmCR)
+        visitor.visit(&key)
+        visitor.visit(&hostSaveArea)
+        visitor.visit(&timeStampRatio)
+        visitor.visit(&vmcb)
+        controls.visit(&visitor)
+        var interrupt = virtualInterrupt.rawValue
+        visitor.visit(&interrupt)
+        virtualInterrupt = VirtualInterrupt(rawValue: interrupt)
+        visitor.visit(&hostInterruptFlag)
+        var paging = HostPaging.inOrder.firstIndex(of: hostPaging) ?? 0
+        visitor.visit(&paging)
+        hostPaging = HostPaging.inOrder.indices.contains(paging) ? HostPaging.inOrder[paging] : .disabled
+        visitor.visit(&pauseCount)
+        visitor.visit(&lastPause)
+        visitor.visit(&unsavedShadow)
+        visitor.visit(&unsavedDebug)
+    }
+}
+
+extension HostPaging {
+    /// All, each at its number in saved states.
+    fileprivate static let inOrder: [HostPaging] = [
+        .disabled, .legacy(largePages: false), .legacy(largePages: true),
+        .physicalAddressExtension(executeDisable: false), .physicalAddressExtension(executeDisable: true),
+        .long(executeDisable: false), .long(executeDisable: true),
+    ]
+}
+
+extension SVMControls {
+    mutating func visit(_ visitor: inout some StateVisitor) {
+        visitor.visit(&vectors.0)
+        visitor.visit(&vectors.1)
+        visitor.visit(&vectors.2)
+        visitor.visit(&ioPermissionsMap)
+        visitor.visit(&msrPermissionsMap)
+        visitor.visit(&pauseFilterCount)
+        visitor.visit(&pauseFilterThreshold)
+        visitor.visit(&guestASID)
+        visitor.visit(&usesNestedPaging)
+        visitor.visit(&nestedCR3)
     }
 }
 
