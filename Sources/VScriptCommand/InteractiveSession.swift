@@ -16,12 +16,13 @@ final class InteractiveSession {
     ///
     /// - Parameters:
     ///   - file: A script to begin with.
+    ///   - arguments: What scripts find in the module `args`.
     ///   - json: Whether requests and answers are JSON.
     /// - Returns: The exit code.
-    static func run(_ file: SourceFile?, json: Bool) -> Int32 {
+    static func run(_ file: SourceFile?, arguments: [String], json: Bool) -> Int32 {
         guard let wake = WakePipe() else { return ExitCode.failure.rawValue }
         let session = Session(files: .all)
-        session.environment = ScriptEnvironment(arguments: [], terminal: json ? nil : HostTerminal())
+        session.environment = ScriptEnvironment(arguments: arguments, terminal: json ? nil : HostTerminal())
         let scope = SessionScope(session)
         let repl = REPL(scope: scope) { _ in }
         session.output = { [unowned repl] in repl.output(.printed($0)) }

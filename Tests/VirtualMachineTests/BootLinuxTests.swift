@@ -50,6 +50,29 @@ import VirtualMachine
         }
     }
 
+    /// boot.rst, "32-bit Boot Protocol".
+    @Test(arguments: [
+        (version: 0x20F, flags: 2, is32Bit: true), (version: 0x20A, flags: 1, is32Bit: true),
+        (version: 0x20C, flags: 1, is32Bit: false),
+    ])
+    func entersAKernelWithout64BitEntryInProtectedModeAtItsStart(version: Int, flags: Int, is32Bit: Bool) throws {
+        let state = try load(
+            kernel {
+                $0.set(0x206, UInt16(version))
+                $0.set(0x236, UInt16(flags))
+            }
+        ).state
+        #expect(state.rip == (is32Bit ? 0x100_0000 : 0x100_0200))
+        #expect(state.cr0 & 0x8000_0001 == (is32Bit ? 1 : 0x8000_0001))
+        guard is32Bit else { return }
+        #expect(state.cs.selector == 0x10 && state.cs.attributes == 0xC09B && state.cs.limit == .max)
+        for segment in [state.ds, state.es, state.ss] {
+            #expect(segment.selector == 0x18 && segment.attributes == 0xC093 && segment.limit == .max)
+        }
+        #expect(state.rsi == 0x9000 && (state.rbp, state.rdi, state.rbx) == (0, 0, 0))
+        #expect(state.rflags & 0x200 == 0)
+    }
+
     @Test func bootParametersCarryHeaderAndMemoryMap() throws {
         let image = try load(
             kernel(), initrd: BootFile(name: "i", bytes: [1, 2, 3, 4, 5]), commandLine: "console=ttyS0 x")
@@ -96,9 +119,8 @@ import VirtualMachine
                     file: "k", what: "the protected-mode code", offset: 1536, size: 8192, fileSize: 5000))
         let changes: [(String, (inout FileBuilder) -> Void)] = [
             ("boot_flag", { $0.set(0x1FE, UInt16(0)) }),
-            ("version", { $0.set(0x206, UInt16(0x20B)) }),
+            ("version", { $0.set(0x206, UInt16(0x209)) }),
             ("loadflags", { $0.set(0x211, UInt8(0)) }),
-            ("xloadflags", { $0.set(0x236, UInt16(2)) }),
             ("kernel_alignment", { $0.set(0x230, UInt32(3)) }),
             ("jump", { $0.set(0x201, UInt8(0x20)) }),
         ]

@@ -207,6 +207,30 @@ private typealias Selectors = TestMachine.Selectors
         // #GP for the gate of #UD: index, IDT bit and EXT.
         #expect(machine.processor.faultChain[1].fault.errorCode == UInt32(6 * 8 + 3))
     }
+
+    /// STI holds interrupts off for one instruction, POPF and IRET do not.
+    ///
+    /// SDM vol. 2, STI.
+    @Test(
+        arguments: [
+            ("sti", 1), ("push 0x202\npopfq", 0),
+            ("mov rax, rsp\npush 0x10\npush rax\npush 0x202\npush 0x18\nlea rax, [rel next]\npush rax\niretq", 0),
+        ], [true, false])
+    func maskedInterruptWaitsForTheInstructionThatUnmasksIt(
+        unmask: (code: String, passes: UInt64), blockCacheEnabled: Bool
+    ) throws {
+        let machine = try TestMachine(blockCacheEnabled: blockCacheEnabled)
+        machine.prepare(.long)
+        machine.interrupt(0x40)
+        let start = machine.state.time
+        let code =
+            "xor ebx, ebx\nxor edx, edx\nmov ecx, 100\nagain: inc edx\nloop again\n\(unmask.code)\nnext: inc ebx\ninc ebx\ninc ebx\nhlt"
+        #expect(try machine.runToHalt(code) == 0x40)
+        #expect(machine.state.rdx == 100 && machine.state.rbx == unmask.passes)
+        let unmasking = UInt64(unmask.code.split(separator: "\n").count)
+        // What prepares, the loop, what unmasks, what passes, the delivery, HLT.
+        #expect(machine.state.time == start + 3 + 200 + unmasking + unmask.passes + 2)
+    }
 }
 
 extension TestMachine {

@@ -6,7 +6,8 @@ extension StandardModules {
     static let linux = Module(
         name: "linux",
         functions: [
-            Builtin("bzImage(path, initrd?, append?)", "A Linux kernel by the 64-bit boot protocol.") { _, arguments in
+            Builtin("bzImage(path, initrd?, append?)", "A Linux kernel by its 64-bit or 32-bit boot protocol.") {
+                _, arguments in
                 let (path, initrd, append) = try kernel(arguments)
                 return try image(path) { () throws(GuestError) in try .linux(path, initrd: initrd, append: append) }
             },
@@ -19,14 +20,16 @@ extension StandardModules {
     static let multiboot = Module(
         name: "multiboot",
         functions: [
-            Builtin("kernel(path, modules?, append?)", "A kernel with a Multiboot 1 header.") { _, arguments in
+            Builtin(
+                "kernel(path, modules?, append?)",
+                "A kernel with a Multiboot 1 header; a module is a path or `[path: …, append: …]`."
+            ) { _, arguments in
                 let path = try arguments.string(0)
-                let modules = try (arguments.value(1) == nil ? [] : arguments.list(1).items).map { item in
-                    guard case .string(let module) = item else { throw arguments.wrongType(1, "a list of paths") }
-                    return module
+                let modules = try (arguments.value(1) == nil ? [] : arguments.list(1).items).map {
+                    try multibootModule($0, arguments)
                 }
                 let append = try arguments.optionalString(2) ?? ""
-                for file in [path] + modules { try arguments.context.files.check(file) }
+                for file in [path] + modules.map(\.path) { try arguments.context.files.check(file) }
                 return try image(path) { () throws(GuestError) in
                     try .multiboot(path, modules: modules, append: append)
                 }
@@ -64,6 +67,28 @@ extension StandardModules {
                 }
             }
         ])
+
+    /// A path, or a map of a path and the string that goes with it.
+    private static func multibootModule(
+        _ value: ScriptValue, _ arguments: Arguments
+    ) throws(HostFailure) -> BootSource.Module {
+        let expected = "a list of paths or of maps `[path: …, append: …]`"
+        switch value {
+        case .string(let path): return BootSource.Module(path)
+        case .map(let map):
+            var module: (path: String?, append: String?)
+            for (key, value) in map.pairs {
+                switch (key, value) {
+                case (.string("path"), .string(let path)): module.path = path
+                case (.string("append"), .string(let append)): module.append = append
+                case _: throw arguments.wrongType(1, expected)
+                }
+            }
+            guard let path = module.path else { throw arguments.wrongType(1, expected) }
+            return BootSource.Module(path, append: module.append)
+        case _: throw arguments.wrongType(1, expected)
+        }
+    }
 
     private static func kernel(_ arguments: Arguments) throws(HostFailure) -> (String, String?, String) {
         let (path, initrd) = (try arguments.string(0), try arguments.optionalString(1))

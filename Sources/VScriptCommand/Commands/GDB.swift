@@ -22,7 +22,12 @@ struct GDB: ParsableCommand {
     @Argument(help: ArgumentHelp("The script that declares the guest.", valueName: "file"))
     var file: String
 
+    @Argument(help: ArgumentHelp("What the script finds in the module `args`.", valueName: "arguments"))
+    var arguments: [String] = []
+
     func run() throws {
-        throw ArgumentParser.ExitCode(GDBSession.run(try Source(path: file).file, guest: guest, port: port))
+        let source = try Source(path: file)
+        throw ArgumentParser.ExitCode(
+            GDBSession.run(source.file, arguments: arguments, guest: guest, port: port))
     }
 }

@@ -29,9 +29,13 @@ struct Run: ParsableCommand {
         }
         if let gdb {
             guard let file else { throw ValidationError("`--gdb` needs a script that declares a guest") }
-            throw ArgumentParser.ExitCode(GDBSession.run(try Source(path: file).file, guest: nil, port: gdb))
+            let source = try Source(path: file)
+            throw ArgumentParser.ExitCode(
+                GDBSession.run(source.file, arguments: arguments, guest: nil, port: gdb))
         }
-        guard let file else { throw ArgumentParser.ExitCode(InteractiveSession.run(nil, json: options.json)) }
+        guard let file else {
+            throw ArgumentParser.ExitCode(InteractiveSession.run(nil, arguments: arguments, json: options.json))
+        }
         try end([file].eachScript(reporter) { $0.run(arguments, reporter) })
     }
 }

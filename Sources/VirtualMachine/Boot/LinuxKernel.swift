@@ -1,7 +1,9 @@
-/// A Linux bzImage, started by the 64-bit boot protocol (Linux, Documentation/arch/x86/boot.rst).
+/// A Linux bzImage, started by the 64-bit boot protocol, or by the 32-bit one if it has no 64-bit entry point (Linux,
+/// Documentation/arch/x86/boot.rst).
 ///
 /// No real-mode code of the kernel runs: the setup header is read, the boot parameters ("zero page") are written and
-/// the kernel is entered at its 64-bit entry point with the first 4 GiB mapped one to one.
+/// the kernel is entered at its 64-bit entry point with the first 4 GiB mapped one to one, or at its 32-bit entry
+/// point with paging off.
 package struct LinuxKernel: Sendable {
     /// The fields of the setup header that decide how to load (boot.rst, "Details of Header Fields").
     package struct SetupHeader: Equatable, Sendable {
@@ -10,6 +12,8 @@ package struct LinuxKernel: Sendable {
         /// The protected-mode code's size in bytes.
         package var codeSize: UInt64
         package var version: UInt16
+        /// XLF_KERNEL_64: whether the kernel has an entry point in long mode.
+        package var has64BitEntry: Bool
         package var kernelAlignment: UInt64
         package var isRelocatable: Bool
         package var preferredAddress: UInt64
@@ -65,8 +69,12 @@ package struct LinuxKernel: Sendable {
         let code = try file.slice(
             at: header.codeOffset, size: min(header.codeSize, file.size - header.codeOffset), "the protected-mode code")
         let parameters = bootParameters(load: address, initrd: initrdRange, memory: memory, rsdp: rsdp)
-        // boot.rst, "64-bit Boot Protocol": the entry point is 0x200 behind the start.
-        var image = FlatProcessor.longMode(entry: address + 0x200, tablesAt: Layout.descriptorTables)
+        // boot.rst, "64-bit Boot Protocol": the entry point is 0x200 behind the start; "32-bit Boot Protocol": it is the
+        // start.
+        var image =
+            header.has64BitEntry
+            ? FlatProcessor.longMode(entry: address + 0x200, tablesAt: Layout.descriptorTables)
+            : FlatProcessor.protectedMode(entry: address, tablesAt: Layout.descriptorTables)
         image.state.rsi = Layout.bootParameters
         image.contents += contents
         image.contents += [
@@ -130,7 +138,10 @@ extension LinuxKernel.SetupHeader {
     /// Where the protected-mode code begins in the file.
     package var codeOffset: UInt64 { (setupSectors + 1) * 512 }
 
-    /// Reads the header of a bzImage of protocol 2.12 or later with a 64-bit entry point.
+    /// The first protocol whose header says how much memory the kernel needs (`init_size`).
+    private static let oldestVersion: UInt16 = 0x20A
+
+    /// Reads the header of a bzImage of protocol 2.10 or later.
     init(_ file: BootFile) throws(BootError) {
         let format = "a Linux bzImage"
         guard file.size > 0x206 else {
@@ -147,18 +158,16 @@ extension LinuxKernel.SetupHeader {
             throw file.notFormat(format, "boot_flag at 0x1FE", found: hexText(bootFlag), expected: "0xaa55")
         }
         version = try file.integer(UInt16.self, at: 0x206, "version")
-        guard version >= 0x20C else {
-            throw file.unsupported("version", UInt64(version), "the 64-bit boot protocol needs 0x20c (2.12) or later")
+        guard version >= Self.oldestVersion else {
+            throw file.unsupported("version", UInt64(version), "older than 0x20a (2.10), the first with init_size")
         }
         let loadFlags = try file.integer(UInt8.self, at: 0x211, "loadflags")
         guard loadFlags & 1 != 0 else {
             throw file.unsupported("loadflags", UInt64(loadFlags), "LOADED_HIGH is clear: a zImage, not a bzImage")
         }
+        // `xloadflags` came with 2.12; before, its place is padding.
         let extendedFlags = try file.integer(UInt16.self, at: 0x236, "xloadflags")
-        guard extendedFlags & 1 != 0 else {
-            throw file.unsupported(
-                "xloadflags", UInt64(extendedFlags), "XLF_KERNEL_64 is clear: the kernel has no 64-bit entry point")
-        }
+        has64BitEntry = version >= 0x20C && extendedFlags & 1 != 0
         let sectors = UInt64(try file.integer(UInt8.self, at: 0x1F1, "setup_sects"))
         setupSectors = sectors == 0 ? 4 : sectors
         codeSize = UInt64(try file.integer(UInt32.self, at: 0x1F4, "syssize")) * 16
@@ -174,8 +183,8 @@ extension LinuxKernel.SetupHeader {
         // boot.rst: the byte at 0x201 is the jump's distance from 0x202 to the end of the header. Whatever it says,
         // the boot parameters end the header at 0x290.
         let end = min(0x202 + UInt64(try file.integer(UInt8.self, at: 0x201, "jump")), 0x290)
-        guard end >= 0x268 else {
-            throw file.unsupported("jump", end - 0x202, "the setup header is shorter than 2.12's")
+        guard end >= 0x264 else {
+            throw file.unsupported("jump", end - 0x202, "the setup header is shorter than 2.10's")
         }
         bytes = try file.slice(at: UInt64(Self.start), size: end - UInt64(Self.start), "the setup header")
         // `syssize` is rounded up to 16 bytes.

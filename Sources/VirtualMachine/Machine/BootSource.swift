@@ -12,7 +12,7 @@ public struct BootSource: Sendable {
 
     package init(_ kind: Kind) { self.kind = kind }
 
-    /// A Linux bzImage by the 64-bit boot protocol (Linux: Documentation/arch/x86/boot.rst).
+    /// A Linux bzImage by the 64-bit or the 32-bit boot protocol (Linux: Documentation/arch/x86/boot.rst).
     ///
     /// Throws `GuestError` if a file cannot be read.
     public static func linux(
@@ -29,14 +29,37 @@ public struct BootSource: Sendable {
         BootSource(.pvh(try file(path), initrd: try initrd.map(file), commandLine: append))
     }
 
+    /// A file that a Multiboot kernel finds in memory beside itself.
+    public struct Module: ExpressibleByStringLiteral, Sendable {
+        /// The file.
+        public var path: String
+        /// The string that goes with it; nil for the path.
+        public var append: String?
+
+        /// A file and its string.
+        public init(_ path: String, append: String? = nil) {
+            self.path = path
+            self.append = append
+        }
+
+        /// A file whose string is its path.
+        public init(stringLiteral path: String) { self.init(path) }
+    }
+
     /// A kernel with a Multiboot 1 header, ELF or a.out-kludge (Multiboot Specification 0.6.96).
+    ///
+    /// The kernel's command line is `append` alone, as GRUB 2 has it; Multiboot does not say whether a path stands
+    /// before it.
     ///
     /// Throws `GuestError` if a file cannot be read.
     public static func multiboot(
-        _ path: String, modules: [String] = [], append: String = ""
+        _ path: String, modules: [Module] = [], append: String = ""
     ) throws(GuestError) -> BootSource {
         var loaded: [MultibootKernel.Module] = []
-        for module in modules { loaded.append(MultibootKernel.Module(try file(module), commandLine: module)) }
+        for module in modules {
+            loaded.append(
+                MultibootKernel.Module(try file(module.path), commandLine: module.append ?? module.path))
+        }
         return BootSource(.multiboot(try file(path), modules: loaded, commandLine: append))
     }
 

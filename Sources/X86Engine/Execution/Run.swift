@@ -82,8 +82,8 @@ extension Processor {
     @inline(__always)
     var needsService: Bool {
         let s = state
-        return s.pointee.signals != 0 || s.pointee.interruptShadow != 0 || s.pointee.pendingDebug != 0
-            || s.pointee.activity != .active
+        return s.pointee.interruptShadow != 0 || s.pointee.pendingDebug != 0 || s.pointee.activity != .active
+            || s.pointee.signals != 0 && isSignalDue
     }
 
     /// Whether instructions must be looked at one by one: single step, code breakpoints, RF.

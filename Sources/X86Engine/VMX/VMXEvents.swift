@@ -49,6 +49,21 @@ extension Processor {
         }
     }
 
+    /// `isSignalDue` in a guest: whether its controls, or what they leave to it, want to be looked at.
+    func vmxSignalIsDue(interrupt: Bool, nonMaskable: Bool) -> Bool {
+        let s = state
+        let controls = s.pointee.virtualization.vmx.controls
+        if interrupt, s.pointee.IF || controls.pin.contains(.externalInterruptExiting) { return true }
+        if nonMaskable, !s.pointee.nmiBlocked || controls.pin.contains(.virtualNMIs) { return true }
+        guard s.pointee.signals & Signal.virtualization != 0 else { return false }
+        return controls.primary.contains(.monitorTrapFlag)
+            || controls.primary.contains(.interruptWindowExiting) && s.pointee.IF
+            || controls.primary.contains(.nmiWindowExiting) && !s.pointee.virtualization.vmx.virtualNMIBlocked
+            || s.pointee.virtualization.injection != nil || s.pointee.virtualization.vmx.isTaskPriorityDue
+            || s.pointee.virtualization.vmx.isMonitorTrapDue
+            || s.pointee.time >= s.pointee.virtualization.timerDeadline
+    }
+
     private func leaveForExternalInterrupt(acknowledges: Bool) -> Bool {
         guard acknowledges else {
             leaveGuestNow(.externalInterrupt(vector: nil))

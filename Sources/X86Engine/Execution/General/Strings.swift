@@ -130,7 +130,7 @@ extension Processor {
     /// Whether a signal, a trap or a watcher wants to be seen before the next iteration.
     private var mustStopBetweenIterations: Bool {
         state.pointee.limit == 0 || state.pointee.pendingDebug != 0 || state.pointee.TF
-            || state.pointee.signals & Signal.virtualization != 0
+            || state.pointee.signals & Signal.virtualization != 0 && isSignalDue
     }
 
     /// Moves the index registers by one element, as DF says.
