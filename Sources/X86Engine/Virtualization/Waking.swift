@@ -31,8 +31,12 @@ extension Processor {
         let nonMaskable = s.pointee.signals & Signal.nmi != 0
         switch s.pointee.virtualization.mode {
         case .none:
-            return s.pointee.signals & Signal.virtualization != 0 || interrupt && s.pointee.IF
+            return s.pointee.signals & Signal.virtualization != 0 || interrupt && acceptsInterrupts
                 || nonMaskable && !s.pointee.nmiBlocked
+        case .svm:
+            return interrupt && acceptsInterrupts || nonMaskable && !s.pointee.nmiBlocked
+                || s.pointee.virtualization.injection != nil
+                || s.pointee.virtualization.svm.virtualInterrupt.isPending && s.pointee.IF
         case .vmx:
             return vmxSignalIsDue(interrupt: interrupt, nonMaskable: nonMaskable)
         }
