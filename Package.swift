@@ -31,16 +31,19 @@ let package = Package(
                 "VScript", "VScriptREPL", "VScriptSyntax", "VirtualMachine", "CReadline",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-        .testTarget(name: "X86Tests", dependencies: ["X86"]),
-        .testTarget(name: "PCDevicesTests", dependencies: ["PCDevices"]),
+        .target(name: "_SeededNumbers", path: "Tests/_SeededNumbers"),
+        .testTarget(name: "X86Tests", dependencies: ["X86", "_SeededNumbers"]),
+        .testTarget(name: "PCDevicesTests", dependencies: ["PCDevices", "_SeededNumbers"]),
         // The host's own SSE and x87 units, to compare with; empty on other architectures.
         .target(name: "_HostFloatingPointOracle", path: "Tests/_HostFloatingPointOracle"),
-        .testTarget(name: "X86EngineTests", dependencies: ["X86Engine", "_HostFloatingPointOracle"]),
-        .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
-        .testTarget(name: "VScriptSyntaxTests", dependencies: ["VScriptSyntax"]),
-        .testTarget(name: "VScriptTests", dependencies: ["VScript", "_LanguageFuzz"]),
+        .testTarget(name: "X86EngineTests", dependencies: ["X86Engine", "_HostFloatingPointOracle", "_SeededNumbers"]),
+        .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine", "_SeededNumbers"]),
+        .testTarget(name: "VScriptSyntaxTests", dependencies: ["VScriptSyntax", "_SeededNumbers"]),
+        .testTarget(name: "VScriptTests", dependencies: ["VScript", "_LanguageFuzz", "_SeededNumbers"]),
         // Random programs against the limits for strangers: `scripts/fuzz`, and a short form among the tests.
-        .target(name: "_LanguageFuzz", dependencies: ["VScript", "VScriptSyntax"], path: "Tests/_LanguageFuzz"),
+        .target(
+            name: "_LanguageFuzz", dependencies: ["VScript", "VScriptSyntax", "_SeededNumbers"],
+            path: "Tests/_LanguageFuzz"),
         .executableTarget(
             name: "LanguageFuzz",
             dependencies: [

@@ -24,12 +24,17 @@ public struct Program: Sendable {
 
     /// Reads and checks a script whose bytes come from a file.
     public init(_ file: SourceFile, for interface: HostInterface = .none) throws(CompilationError) {
+        try self.init(file, for: interface, modules: ModuleNames(searchPath: interface.searchPath))
+    }
+
+    /// Reads and checks a script that may import these modules.
+    init(_ file: SourceFile, for interface: HostInterface, modules: ModuleNames) throws(CompilationError) {
         let tree = parse(file)
         guard tree.isValid else { throw CompilationError(diagnostics: tree.diagnostics) }
         let result = Resolver.resolve(
             tree.program, schema: Schema.standard.adding(interface.kinds),
             prelude: Set(Prelude.functions.map(\.signature.name)).union(interface.names),
-            modules: Set(StandardModules.all.map(\.name)))
+            modules: modules)
         var reports = tree.diagnostics + result.diagnostics
         var code: ProgramCode?
         if reports.allSatisfy({ $0.severity != .error }) {

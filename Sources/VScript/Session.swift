@@ -8,6 +8,10 @@ import VirtualMachine
 public final class Session {
     /// Where `print` goes.
     public var output: (String) -> Void = { print($0, terminator: "") }
+    /// Is given the rows that scripts `emit`; if nil, they are printed as a table.
+    public var onEmit: ((Value) -> Void)?
+    /// The table of the rows that have been printed.
+    private var emitted = LiveTable()
     /// What scripts find around them.
     public var environment = ScriptEnvironment()
     /// Carries out what gdb's `monitor` is given while a script serves a guest to gdb.
@@ -20,7 +24,7 @@ public final class Session {
     package var tests = TestControl()
 
     /// What scripts may name beyond the language; give it to `Program`.
-    public internal(set) var interface = HostInterface()
+    public var interface = HostInterface()
     /// What scripts see of the host's classes.
     var hostTypes: [ObjectIdentifier: HostType] = [:]
     /// The host's kinds of declarations.
@@ -28,9 +32,14 @@ public final class Session {
 
     let limits: Limits
     let maker: any DeclarationMaker
-    private var modules: [String: ScriptValue] = [:]
-    private var loading: [String] = []
+    /// The modules that have been loaded, by name or path, and the paths of those that are being loaded.
+    var modules: [String: ScriptValue] = [:]
+    var loading: [String] = []
     private(set) lazy var interpreter = Interpreter(session: self, limits: limits)
+    /// The tasks that wait to run a script, first to last.
+    var waiting: [CheckedContinuation<Void, Never>] = []
+    /// Whether a script runs in a task that gives way.
+    var isGivingWay = false
 
     /// The files that scripts may read and write.
     package let files: Files
@@ -54,14 +63,18 @@ public final class Session {
     @discardableResult
     public func run(_ program: Program) throws(ScriptError) -> Value {
         do {
-            let result = try interpreter.run(program.code)
-            let value = Value(result.value, in: interpreter.heap)
-            keep(result.names)
-            if let crash = maker.unnoticedFailure { throw ScriptError(diagnostic: crash) }
-            return value
+            return try finish(try interpreter.run(program.code))
         } catch {
             throw Self.scriptError(error)
         }
+    }
+
+    /// What is done after a script that has run to its end; its value.
+    func finish(_ result: Interpreter.ProgramResult) throws -> Value {
+        let value = Value(result.value, in: interpreter.heap)
+        keep(result.names)
+        if let crash = maker.unnoticedFailure { throw ScriptError(diagnostic: crash) }
+        return value
     }
 
     /// Keeps the top-level names of a script for `subscript` and `call`.
@@ -154,54 +167,6 @@ public final class Session {
 
     /// What a failed expectation tells about the guests.
     func expectationNotes() -> [String] { maker.notes }
-
-    /// A module, loaded when it is first imported.
-    func module(_ reference: ModuleReference, from span: SourceSpan) throws -> ScriptValue {
-        switch reference {
-        case .standard(let name):
-            if let module = modules[name] { return module }
-            guard let module = StandardModules.all.first(where: { $0.name == name }) else {
-                throw HostFailure(.unknownModule, "there is no module `\(name)`")
-            }
-            let value = ScriptValue.object(module.object)
-            modules[name] = value
-            return value
-        case .path(let path): return try load(HostFile.path(path, besides: span.file.name), from: span)
-        }
-    }
-
-    private func load(_ path: String, from span: SourceSpan) throws -> ScriptValue {
-        if let module = modules[path] { return module }
-        if loading.contains(path) {
-            throw HostFailure(
-                .moduleFailure, "`\(path)` imports itself",
-                notes: [(loading + [path]).joined(separator: " imports ")])
-        }
-        loading.append(path)
-        defer { loading.removeLast() }
-        let bytes: [UInt8]
-        do throws(HostFailure) {
-            bytes = try HostFile.read(path, files)
-        } catch {
-            throw HostFailure(.moduleFailure, error.message)
-        }
-        let program: Program
-        do {
-            program = try Program(SourceFile(bytes: bytes, named: path))
-        } catch {
-            var report = error.diagnostics.first { $0.severity == .error } ?? error.diagnostics[0]
-            report.labels.append(Diagnostic.Label(span, "imported here"))
-            throw Interruption.fault(Fault(report))
-        }
-        var values: [String: ScriptValue] = [:]
-        for (name, cell) in try interpreter.run(program.code).names where !cell.isUnset {
-            interpreter.heap.freeze(cell)
-            values[name] = interpreter.heap.value(cell)
-        }
-        let module = ScriptValue.object(ModuleObject(path, values))
-        modules[path] = module
-        return module
-    }
 }
 
 extension Session: CallContext {
@@ -215,7 +180,31 @@ extension Session: CallContext {
     }
 
     package func pay(_ amount: Int) throws { try interpreter.pay(amount) }
+    package func inTurns(_ turn: @escaping () throws -> ScriptValue?) throws -> ScriptValue {
+        if interpreter.canGiveWay {
+            interpreter.turns.work = (turn, nil)
+            return .nil
+        }
+        while true {
+            if let value = try turn() { return value }
+        }
+    }
+
+    package var givesWay: Bool { interpreter.canGiveWay }
     package func write(_ text: String) { output(text) }
+
+    package func copy(_ value: ScriptValue) throws -> Value {
+        let (copy, count) = Value.copy(try interpreter.heap.cell(value), in: interpreter.heap)
+        try pay(count)
+        return copy
+    }
+
+    package func emit(_ value: Value) throws {
+        // What cannot be written as a row is an error whoever collects them.
+        _ = try value.json()
+        if let onEmit { onEmit(value) } else { output(emitted.lines(of: value)) }
+    }
+
     package var isInterrupted: Bool { interpreter.checkStop() != nil }
     package var interruption: HostFailure {
         interpreter.checkStop() ?? HostFailure(.interrupted, "the script was interrupted")

@@ -6,8 +6,11 @@ import VirtualMachine
 
 /// Serves a script's guest to gdb until Ctrl-C.
 enum GDBSession {
-    static func run(_ file: SourceFile, arguments: [String], guest name: String?, port: UInt16) -> Int32 {
+    static func run(
+        _ file: SourceFile, arguments: [String], guest name: String?, port: UInt16, modules: ModuleOptions
+    ) -> Int32 {
         let session = Session(files: .all)
+        session.interface = modules.interface
         session.environment = ScriptEnvironment(arguments: arguments)
         let scope = SessionScope(session)
         var failed = false

@@ -18,10 +18,12 @@ final class InteractiveSession {
     ///   - file: A script to begin with.
     ///   - arguments: What scripts find in the module `args`.
     ///   - json: Whether requests and answers are JSON.
+    ///   - modules: Where `import` looks.
     /// - Returns: The exit code.
-    static func run(_ file: SourceFile?, arguments: [String], json: Bool) -> Int32 {
+    static func run(_ file: SourceFile?, arguments: [String], json: Bool, modules: ModuleOptions) -> Int32 {
         guard let wake = WakePipe() else { return ExitCode.failure.rawValue }
         let session = Session(files: .all)
+        session.interface = modules.interface
         session.environment = ScriptEnvironment(arguments: arguments, terminal: json ? nil : HostTerminal())
         let scope = SessionScope(session)
         let repl = REPL(scope: scope) { _ in }

@@ -11,6 +11,30 @@ struct ReportOptions: ParsableArguments {
     var reporter: Reporter { Reporter(isJSON: json) }
 }
 
+/// Where `import name` looks before the library.
+struct ModuleOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "A folder whose scripts `import name` finds; those of VSCRIPT_PATH, parted by colons, come after it.",
+            valueName: "folder"))
+    var path: [String] = []
+
+    /// The folders in order.
+    var searchPath: [String] { path + (Self.variable.map { $0.split(separator: ":").map(String.init) } ?? []) }
+
+    /// What a script is checked against.
+    var interface: HostInterface {
+        var interface = HostInterface.none
+        interface.searchPath = searchPath
+        return interface
+    }
+
+    /// Gives the folders to processes that this one starts.
+    func export() { setenv("VSCRIPT_PATH", searchPath.joined(separator: ":"), 1) }
+
+    private static var variable: String? { getenv("VSCRIPT_PATH").map { String(cString: $0) } }
+}
+
 /// Tells the user what happens: reports to the standard error and text to the standard output, or all of it as lines
 /// of JSON to the standard output.
 struct Reporter: Sendable {
@@ -36,6 +60,16 @@ struct Reporter: Sendable {
             return FileHandle.standardOutput.write(Data(text.utf8))
         }
         write(.object([("type", .string("output")), ("v", .integer(1)), ("text", .string(text))]))
+    }
+
+    /// What a script's session does with the rows that it emits; nil if they are printed as a table.
+    var onEmit: ((Value) -> Void)? {
+        guard isJSON else { return nil }
+        return { value in
+            // The session hands on only what has JSON.
+            guard let json = try? value.json() else { return }
+            write(.object([("type", .string("row")), ("v", .integer(1)), ("value", json)]))
+        }
     }
 
     /// Writes one JSON object on a line.

@@ -5,10 +5,19 @@ import VScriptSyntax
 /// A script's text with what messages call it.
 struct Source {
     let file: SourceFile
+    /// What it is checked against.
+    var interface = HostInterface.none
 
     init(_ file: SourceFile) { self.file = file }
 
     init(text: String) { file = SourceFile(text, named: "-e") }
+
+    /// The same script, with modules from the folders of the command line.
+    func importing(_ modules: ModuleOptions) -> Source {
+        var source = self
+        source.interface = modules.interface
+        return source
+    }
 
     /// Reads a script; `-` is the standard input.
     init(path: String) throws(FileFailure) {
@@ -40,7 +49,7 @@ struct Source {
     /// Checks the script and tells its reports; nil if one of them is an error.
     func compile(_ reporter: Reporter) -> Program? {
         do throws(CompilationError) {
-            let program = try Program(file)
+            let program = try Program(file, for: interface)
             program.diagnostics.forEach(reporter.report)
             return program
         } catch {
@@ -55,6 +64,8 @@ struct Source {
         let session = Session(files: .all)
         session.environment = ScriptEnvironment(arguments: arguments, terminal: HostTerminal())
         session.output = reporter.output
+        session.onEmit = reporter.onEmit
+        session.interface = interface
         let interrupt = InterruptKey(session.stopSignal)
         defer { interrupt.release() }
         do throws(ScriptError) {

@@ -165,9 +165,21 @@ package struct SyntaxToken: Sendable {
 
     /// The text of the `///` lines directly before the token; nil if there are none.
     package var documentation: String? {
-        let lines = trivia.filter { $0.kind == .documentation }.map { piece in
-            let text = tree.file.text(piece.range).dropFirst(3)
-            return String(text.first == " " ? text.dropFirst() : text)
+        var lines: [String] = []
+        var isLineEmpty = false
+        for piece in trivia {
+            switch piece.kind {
+            case .documentation:
+                let text = tree.file.text(piece.range).dropFirst(3)
+                lines.append(String(text.first == " " ? text.dropFirst() : text))
+                isLineEmpty = false
+            case .newline:
+                // What an empty line parts from the token is about something else.
+                if isLineEmpty { lines = [] }
+                isLineEmpty = true
+            case .space: break
+            case .lineComment, .blockComment, .interpreterLine, .byteOrderMark: isLineEmpty = false
+            }
         }
         return lines.isEmpty ? nil : lines.joined(separator: "\n")
     }

@@ -1,5 +1,6 @@
 import PCDevices
 import Testing
+import _SeededNumbers
 
 /// Answers with its name and the low bits of the address, and records its accesses.
 private final class Recorder<Address: BusAddress>: BusDevice {
@@ -70,7 +71,7 @@ private final class Recorder<Address: BusAddress>: BusDevice {
     @Test func everyAddressOfManyRangesFindsItsOwner() throws {
         let bus = MemoryBus()
         var devices: [Recorder<MemoryAddress>] = []
-        var generator = SplitMix(state: 7)
+        var generator = SeededNumbers(7)
         for index in (0..<40).shuffled(using: &generator) {
             let device = Recorder<MemoryAddress>()
             devices.append(device)

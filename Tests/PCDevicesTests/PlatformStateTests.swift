@@ -1,5 +1,6 @@
 import PCDevices
 import Testing
+import _SeededNumbers
 
 /// Any state, read back without knowing its type.
 private indirect enum Tree: Codable, Equatable {
@@ -187,7 +188,7 @@ private func trace(_ pc: PersonalComputer, steps: Int) -> [String] {
     @Test func damagedStatesDoNotTrap() throws {
         let original = try busyMachine()
         let tree = try StateDecoder.decode(Tree.self, from: original.encodedState())
-        var generator = SplitMix(state: 42)
+        var generator = SeededNumbers(42)
         for _ in 0..<300 {
             var damaged = tree
             for _ in 0..<8 {
@@ -226,14 +227,14 @@ private func trace(_ pc: PersonalComputer, steps: Int) -> [String] {
         var digests: [[UInt8]] = []
         for _ in 0..<2 {
             let pc = try PersonalComputer(configuration)
-            var generator = SplitMix(state: UInt64(seed))
+            var generator = SeededNumbers(UInt64(seed))
             for _ in 0..<4_000 { randomAccess(pc, &generator) }
             digests.append(try pc.encodedState())
         }
         #expect(digests[0] == digests[1])
     }
 
-    private func randomAccess(_ pc: PersonalComputer, _ generator: inout SplitMix) {
+    private func randomAccess(_ pc: PersonalComputer, _ generator: inout SeededNumbers) {
         let widths = AccessWidth.allCases
         let width = widths[Int(generator.next() & 3)]
         let portWidth = width == .qword ? .byte : width

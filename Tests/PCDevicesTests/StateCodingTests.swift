@@ -1,5 +1,6 @@
 import PCDevices
 import Testing
+import _SeededNumbers
 
 private enum Choice: Codable, Equatable, Sendable {
     case plain
@@ -81,24 +82,11 @@ private struct Sample: Codable, Equatable, Sendable {
         #expect(throws: DecodingError.self) {
             try StateDecoder.decode(UInt8.self, from: StateEncoder.encode([300]))
         }
-        var generator = SplitMix(state: 1)
+        var generator = SeededNumbers(1)
         for _ in 0..<2_000 {
             var damaged = bytes
             damaged[Int(generator.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: generator.next())
             _ = try? StateDecoder.decode(Sample.self, from: damaged)
         }
-    }
-}
-
-/// A small deterministic source of numbers.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

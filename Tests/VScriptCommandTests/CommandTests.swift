@@ -147,6 +147,90 @@ struct CommandTests {
         #expect(result.output.contains("\n    n++\n"))
     }
 
+    // MARK: - Results and modules
+
+    @Test("emit writes a table, and with --json an object for each row")
+    func emit() throws {
+        let code = "for n in 1...2 { emit([paging: .nested, n: n, time: 2 s]) }"
+        #expect(
+            try vscript("-e", code).output == """
+                paging           n      time
+                .nested          1       2 s
+                .nested          2       2 s
+
+                """)
+        let objects = try vscript("--json", "-e", code).objects
+        #expect(objects.map { $0["type"] as? String } == ["row", "row"])
+        let rows = objects.compactMap { $0["value"] as? [String: Any] }
+        #expect(rows.map { $0["n"] as? Int } == [1, 2])
+        #expect(rows.allSatisfy { $0["paging"] as? String == "nested" && $0["time"] as? Double == 2 })
+    }
+
+    @Test("a sweep over guests emits its rows and writes them to files in a new folder")
+    func sweep() throws {
+        let script = """
+            import args
+            import file
+            let out = args.string("out", default: "out")
+            let rows = []
+            for memory in [1 MiB, 2 MiB] {
+              guest g {
+                memory: memory
+                boot: .long
+                ring 0 {
+                  syscall: back
+                  asm { back: sysretq }
+                }
+                ring 3 { asm { start: syscall
+                  jmp start } }
+              }
+              g.transitions.isRecording = true
+              let row = try {
+                let stop = g.run(instructions: 9)
+                [memory: memory, seconds: stop.time.seconds, calls: g.transitions.count(from: 3, to: 0)]
+              } catch e {
+                [memory: memory, error: e.message]
+              }
+              rows.append(row)
+              emit(row)
+              if row.get("error") == nil { g.transitions.save("\\(out)/\\(memory / 1 MiB)M.perfetto.json") }
+            }
+            file.csv("\\(out)/sweep.csv", rows)
+            file.json("\\(out)/sweep.json", rows)
+            """
+        try withFiles(["sweep.vscript": script]) { directory in
+            let result = try vscript("--json", "sweep.vscript", "--", "--out", "results/today", in: directory)
+            #expect(result.status == 0)
+            #expect(result.objects.count == 2 && result.objects.allSatisfy { $0["type"] as? String == "row" })
+            func text(_ name: String) throws -> String {
+                try String(contentsOf: directory.appendingPathComponent("results/today/\(name)"), encoding: .utf8)
+            }
+            #expect(try text("sweep.csv").hasPrefix("memory,seconds,calls\r\n1048576,"))
+            let rows = try JSONSerialization.jsonObject(with: Data(text("sweep.json").utf8)) as? [[String: Any]]
+            #expect(rows?.map { $0["calls"] as? Int } == [3, 3])
+            #expect(try text("2M.perfetto.json").contains("traceEvents"))
+        }
+    }
+
+    @Test("import finds modules in the folders of --path, then of VSCRIPT_PATH, then in the library")
+    func searchPath() throws {
+        let files = [
+            "a.vscript": "import words\nimport math\nprint(words.hello, math.pi > 3)",
+            "lib/words.vscript": "let hello = \"hi\"",
+            "other/words.vscript": "let hello = \"ho\"",
+            "t.vscript": "import words\ntest \"t\" { expect words.hello == \"hi\" }",
+        ]
+        try withFiles(files) { directory in
+            #expect(try vscript("a.vscript", in: directory).status == 2)
+            #expect(try vscript("--path", "lib", "a.vscript", in: directory).output == "hi true\n")
+            #expect(try vscript("--path", "other", "--path", "lib", "a.vscript", in: directory).output == "ho true\n")
+            #expect(try vscript("check", "--path", "lib", "a.vscript", in: directory).status == 0)
+            #expect(try vscript("test", "--path", "lib", "t.vscript", in: directory).status == 0)
+            let result = try vscript(["a.vscript"], in: directory, environment: ["VSCRIPT_PATH": "none:other"])
+            #expect(result.output == "ho true\n")
+        }
+    }
+
     // MARK: - Layout
 
     @Test("fmt rewrites scripts, or only tells which it would")

@@ -27,8 +27,11 @@ func vscript(_ arguments: String..., input: String = "", in directory: URL? = ni
 }
 
 /// Runs the command with a list of arguments.
-func vscript(_ arguments: [String], input: String = "", in directory: URL? = nil) throws -> CommandResult {
+func vscript(
+    _ arguments: [String], input: String = "", in directory: URL? = nil, environment: [String: String] = [:]
+) throws -> CommandResult {
     let process = Process()
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.executableURL = commandURL
     process.arguments = arguments
     process.currentDirectoryURL = directory

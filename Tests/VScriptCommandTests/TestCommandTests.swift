@@ -45,6 +45,46 @@ struct TestCommandTests {
         }
     }
 
+    @Test("a test whose process crashes has failed, and the others are not touched")
+    func crash() throws {
+        let script = "test \"crashes\" { while true { } }\ntest \"fine\" { expect true }"
+        try withFiles(["a.vscript": script]) { directory in
+            let process = Process()
+            process.executableURL = commandURL
+            process.arguments = ["test", "--json", "--jobs", "1", "a.vscript"]
+            process.currentDirectoryURL = directory
+            let output = Pipe()
+            process.standardOutput = output
+            try process.run()
+            // The process of the first test runs until it is shot.
+            let deadline = ContinuousClock.now + .seconds(60)
+            while ContinuousClock.now < deadline {
+                if let child = Self.worker(of: process.processIdentifier, test: 0) {
+                    kill(child, SIGKILL)
+                    break
+                }
+                usleep(10_000)
+            }
+            let data = output.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            let result = CommandResult(
+                status: process.terminationStatus, output: String(decoding: data, as: UTF8.self), errors: "")
+            #expect(result.status == 1)
+            #expect(result.objects.prefix(2).map { $0["status"] as? String } == ["failed", "passed"])
+            #expect((result.objects.first?["reason"] as? String)?.contains("crashed with signal \(SIGKILL)") == true)
+        }
+    }
+
+    /// The process of a test that a run of tests has started; nil while there is none.
+    private static func worker(of parent: Int32, test: Int) -> pid_t? {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { pid_t($0) }.first { child in
+            let status = (try? String(contentsOfFile: "/proc/\(child)/status", encoding: .utf8)) ?? ""
+            let command = (try? String(contentsOfFile: "/proc/\(child)/cmdline", encoding: .utf8)) ?? ""
+            return status.contains("PPid:\t\(parent)\n") && command.contains("--worker-test\0\(test)\0")
+        }
+    }
+
     @Test("a failed expectation shows its values and what the test printed")
     func explanation() throws {
         try withFiles(["a.vscript": Self.mixed]) { directory in

@@ -1,6 +1,8 @@
+import _SeededNumbers
+
 /// Writes random scripts over the whole grammar, with random layout and comments wherever they may stand.
 struct ProgramGenerator {
-    var random: SeededGenerator
+    var random: SeededNumbers
     /// A statement that is put in once, on a line of its own; for tests of recovery.
     var mistake: String?
 
@@ -10,7 +12,7 @@ struct ProgramGenerator {
     /// Whether a line break would end something: inside an interpolation.
     private var isOnOneLine = false
 
-    init(seed: UInt64) { random = SeededGenerator(state: seed) }
+    init(seed: UInt64) { random = SeededNumbers(seed) }
 
     /// A script of some statements.
     mutating func program() -> String {

@@ -1,5 +1,6 @@
 import Testing
 import VScriptSyntax
+import _SeededNumbers
 
 @Suite("Lossless tree")
 struct RoundTripTests {
@@ -46,7 +47,7 @@ struct RoundTripTests {
 
     @Test("damaged scripts are reproduced, reported inside the text, and rendered", arguments: 0..<8)
     func damaged(seed: UInt64) {
-        var generator = SeededGenerator(state: seed)
+        var generator = SeededNumbers(seed)
         let sources = exampleNames.map { Array(example($0).utf8) } + GrammarTests.legal.map { Array($0.utf8) }
         let fragments = [
             "\"", "\\(", ")", "{", "}", "asm {", "[", "]", "(", "case", "\"\"\"", "/*", "\n", "'", "=", ":", "é", "0x",
@@ -115,7 +116,7 @@ struct RoundTripTests {
 
     @Test("random tokens never stop the parser")
     func randomTokens() {
-        var generator = SeededGenerator(state: 7)
+        var generator = SeededNumbers(7)
         let words =
             TokenKind.allCases.compactMap(\.spelling) + ["a", "b", "1", "\"s\"", "\n", "$rax", "\\(", "4 KiB", "'x'"]
         for _ in 0..<300 {

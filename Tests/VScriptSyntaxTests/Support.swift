@@ -29,19 +29,6 @@ func example(_ name: String) -> String {
     return String(decoding: bytes, as: UTF8.self)
 }
 
-/// A generator whose sequence depends on its seed alone (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
-}
-
 /// A one-line rendition of a tree: kinds and tokens in parentheses.
 func outline(_ node: SyntaxNode) -> String {
     let parts = node.elements.map { element in

@@ -1,29 +1,19 @@
 import Testing
 import VScript
+import _LanguageFuzz
+import _SeededNumbers
 
-/// A reproducible source of numbers.
-struct Numbers {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
-
-    mutating func next() -> UInt64 {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return state ^ state >> 29
-    }
-
-    mutating func next(_ count: Int) -> Int { Int(next() % UInt64(max(count, 1))) }
-
+extension SeededNumbers {
     /// An int of the language, more often near the ends of its ranges.
     mutating func int() -> Int128 {
         let corners: [Int128] = [
             0, 1, -1, 2, 7, 63, 64, 0x7FFF, 0x8000, Int128(Int32.max), Int128(Int32.min), Int128(Int64.max),
             Int128(Int64.max) + 1, Int128(Int64.min), Int128(UInt64.max), Int128(UInt64.max) - 1,
         ]
-        switch next(3) {
-        case 0: return corners[next(corners.count)]
-        case 1: return Int128(next() >> UInt64(next(64)))
-        default: return max(-Int128(next() >> UInt64(next(64))), Int128(Int64.min))
+        switch below(3) {
+        case 0: return pick(corners)
+        case 1: return Int128(next() >> UInt64(below(64)))
+        default: return max(-Int128(next() >> UInt64(below(64))), Int128(Int64.min))
         }
     }
 }
@@ -73,11 +63,11 @@ struct BytecodeTests {
 
     @Test("operators on ints agree with wider arithmetic, in registers, with constants and in conditions")
     func integers() throws {
-        var numbers = Numbers(7)
+        var numbers = SeededNumbers(7)
         for operation in Self.operators {
             let pairs = (0..<60).map { _ in
                 let shift = operation.hasSuffix("<<") || operation.hasSuffix(">>")
-                return (numbers.int(), shift && numbers.next(4) > 0 ? Int128(numbers.next(70)) : numbers.int())
+                return (numbers.int(), shift && numbers.below(4) > 0 ? Int128(numbers.below(70)) : numbers.int())
             }
             let isComparison = Self.oracle(operation, 1, 2) == "true" || Self.oracle(operation, 1, 2) == "false"
             // With both operands in variables, and with the right one in the instruction if it fits.
@@ -160,26 +150,12 @@ struct BytecodeTests {
 
     @Test("mutated bytecode is refused or runs to an end", arguments: 0..<8)
     func mutations(seed: UInt64) throws {
-        var numbers = Numbers(seed)
+        var numbers = SeededNumbers(seed)
         let programs = try Self.programs.map { try Program($0, named: "test.vscript") }
         var refused = 0
         var ran = 0
         for _ in 0..<400 {
-            let program = programs[numbers.next(programs.count)].replacingInstructions { functions in
-                for _ in 0..<1 + numbers.next(3) {
-                    let function = numbers.next(functions.count)
-                    guard !functions[function].isEmpty else { continue }
-                    let position = numbers.next(functions[function].count)
-                    switch numbers.next(4) {
-                    case 0: functions[function][position] ^= 1 << UInt64(numbers.next(64))
-                    case 1: functions[function][position] = functions[function][numbers.next(functions[function].count)]
-                    case 2:
-                        functions[function][position] = functions[function][position] & ~0xFF | numbers.next() & 0x7F
-                    default:
-                        functions[function][position] = functions[function][position] & ~0xFF00 | numbers.next() & 0x700
-                    }
-                }
-            }
+            let program = LanguageFuzz.mutated(numbers.pick(programs), by: &numbers)
             guard program.isVerified else {
                 refused += 1
                 continue
@@ -187,7 +163,7 @@ struct BytecodeTests {
             ran += 1
             let session = Session(limits: Limits(fuel: 20_000, heap: 4 << 20, depth: 60))
             session.output = { _ in }
-            session.collectsAlways = numbers.next(4) == 0
+            session.collectsAlways = numbers.chance(1, in: 4)
             _ = try? session.run(program)
         }
         #expect(refused > 0 && ran > 0)
@@ -195,12 +171,12 @@ struct BytecodeTests {
 
     @Test("a map keeps its order through additions and removals, whatever its keys are")
     func maps() throws {
-        var numbers = Numbers(3)
+        var numbers = SeededNumbers(3)
         var keys: [String] = []
         var lines = ["let m = [:]"]
         for step in 0..<400 {
-            let key = ["\"k\(numbers.next(40))\"", "\(numbers.next(40))", ".s\(numbers.next(9))"][numbers.next(3)]
-            if numbers.next(3) == 0 {
+            let key = ["\"k\(numbers.below(40))\"", "\(numbers.below(40))", ".s\(numbers.below(9))"][numbers.below(3)]
+            if numbers.below(3) == 0 {
                 lines.append("m.remove(\(key))")
                 keys.removeAll { $0 == key }
             } else {

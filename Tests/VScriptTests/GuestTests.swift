@@ -290,6 +290,10 @@ struct GuestTests {
             let code = asm(bits: 16, at: 0x7c00) { mov ax, 0x1234
               here: hlt }
             expect code.labels.here == 0x7c03
+            let rows = code.disassemble().rows
+            expect rows.map(fn(row) { row.text }) == ["mov ax, 0x1234", "hlt"]
+            expect rows.map(fn(row) { row.address }) == [0x7c00, 0x7c03] && rows[1].bytes == hex"f4"
+            expect asm { db 0x0f, 0x0a }.disassemble().count == 2
             guest g { boot: flat.image(code, at: 0x7c00) }
             expect g.run().reason == .halted
             expect g.cpu.ax == 0x1234 && g.cpu.mode == "real"

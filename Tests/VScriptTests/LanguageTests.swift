@@ -1,6 +1,7 @@
 import Testing
 import VScript
 import VScriptSyntax
+import _SeededNumbers
 
 @Suite("Language")
 struct LanguageTests {
@@ -17,6 +18,9 @@ struct LanguageTests {
         (
             "fn even(n) { if n == 0 { true } else { odd(n - 1) } }\nfn odd(n) { if n == 0 { false } else { even(n - 1) } }\neven(10)",
             "true"
+        ),
+        (
+            "fn first(n) { f(n) }\nfn f(n) { if n == 0 { 7 } else { [1].map(fn(x) { f(n - x) })[0] } }\nfirst(2)", "7"
         ),
         ("let x = if 1 > 2 { \"a\" } else if 2 > 1 { \"b\" } else { \"c\" }\nx", "\"b\""), ("if false { 1 }", "nil"),
         (
@@ -48,11 +52,41 @@ struct LanguageTests {
         #expect(try result(source) == expected)
     }
 
-    @Test("print writes values with spaces between them, emit writes JSON")
+    @Test("print writes values with spaces between them")
     func output() throws {
+        #expect(try printed("print(1, \"a\", .b)\nprint()") == "1 a .b\n\n")
+    }
+
+    @Test("emit prints the rows of a table, with a new head where the columns change")
+    func emittedTable() throws {
+        let source = """
+            emit([name: "trap", exits: 12])
+            emit([name: "translation", exits: 123_456_789])
+            emit([other: nil])
+            emit("end")
+            """
         #expect(
-            try printed("print(1, \"a\", .b)\nprint()\nemit([a: 1.5, b: [nil, .x, 2 s]])")
-                == "1 a .b\n\n{\"a\":1.5,\"b\":[null,\"x\",2.0]}\n")
+            try printed(source) == """
+                name         exits
+                trap            12
+                translation  123456789
+
+                other
+                nil
+                end
+
+                """)
+    }
+
+    @Test("a host that collects rows is given them instead, and what cannot be a row is an error")
+    func emittedRows() throws {
+        let session = Session()
+        var rows: [Value] = []
+        session.onEmit = { rows.append($0) }
+        try session.run(Program("emit([a: 1.5, b: [nil, .x, 2 s]])\nemit(3)"))
+        #expect(rows.count == 2 && rows[0]["a"] == 1.5 && rows[1] == 3)
+        #expect(throws: ScriptError.self) { try session.run(Program("emit(print)")) }
+        #expect(throws: ScriptError.self) { try session.run(Program("let a = []\na.append(a)\nemit(a)")) }
     }
 
     /// Codes whose page needs a guest, another file or a limit to show the mistake.
@@ -230,11 +264,8 @@ struct LanguageTests {
 
     @Test("scripts put together at random end with a value or an error", arguments: 0..<4)
     func randomScripts(seed: UInt64) throws {
-        var state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1
-        func next(_ count: Int) -> Int {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return Int(state >> 33) % max(count, 1)
-        }
+        var numbers = SeededNumbers(seed)
+        func next(_ count: Int) -> Int { numbers.below(max(count, 1)) }
         let sources =
             Self.scripts.map(\.0) + ValueTests.expressions.map(\.0) + ValueTests.integers.map(\.0)
             + ValueTests.durations.map(\.0) + ValueTests.texts.map { "print(\($0.0))" } + Self.mistakes.map(\.0)
@@ -281,6 +312,12 @@ struct LanguageTests {
         let source =
             "import args\n[args.string(\"out\"), args.int(\"n\"), args.string(\"x\", default: \"d\"), args.flag(\"flag\"), args.flag(\"v\")]"
         #expect(try session.evaluate(Program(source)).source() == #"["dir", 3, "d", true, false]"#)
-        #expect(failure("import args\nargs.string(\"need\")")?.code == "V0307")
+        #expect(failure("import args\nargs.string(\"need\")")?.code == "V0409")
+    }
+
+    @Test("an error that is thrown again keeps its code, but a limit cannot be pretended")
+    func rethrown() {
+        #expect(failure("try { 1 / 0 } catch e { throw e }")?.code == "V0402")
+        #expect(failure("throw [message: \"m\", code: \"V0902\"]")?.code == "V0409")
     }
 }

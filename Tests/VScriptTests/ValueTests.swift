@@ -1,5 +1,6 @@
 import Testing
 import VScript
+import _SeededNumbers
 
 @Suite("Values")
 struct ValueTests {
@@ -38,11 +39,10 @@ struct ValueTests {
 
     @Test("sums, differences and products agree with 128-bit arithmetic")
     func integerProperties() throws {
-        var state: UInt64 = 1
+        var numbers = SeededNumbers(1)
         func next() -> Int128 {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            let wide = Int128(state) >> Int128(state & 63)
-            return state & 64 == 0 ? wide : max(-wide, Value.integers.lowerBound)
+            let wide = Int128(numbers.next() >> UInt64(numbers.below(64)))
+            return numbers.chance(1, in: 2) ? wide : max(-wide, Value.integers.lowerBound)
         }
         for _ in 0..<300 {
             let (left, right) = (next(), next())
@@ -178,11 +178,8 @@ struct RegularExpressionTests {
 
     @Test("a scanner that is fed a text finds where matches end")
     func scanner() throws {
-        var state: UInt64 = 3
-        func next(_ count: Int) -> Int {
-            state = state &* 6_364_136_223_846_793_005 &+ 1
-            return Int(state >> 33) % count
-        }
+        var numbers = SeededNumbers(3)
+        func next(_ count: Int) -> Int { numbers.below(count) }
         let patterns = ["ab", "a+b?", "(a|b)c", "[ab]{2}c", "a.c", "b*a", "(?:ab)+", "c$", "(a|ab)(c|bcd)"]
         for pattern in patterns {
             let regex = try RegularExpression(pattern)

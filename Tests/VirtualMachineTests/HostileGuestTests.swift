@@ -2,19 +2,7 @@ import Foundation
 import Testing
 import VirtualMachine
 import X86
-
-/// SplitMix64, so that every run tries the same images.
-private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
-    }
-}
+import _SeededNumbers
 
 /// Guests that do whatever they like must end in a fault, a limit or a stop, and never harm the host program.
 @Suite struct HostileGuestTests {
@@ -33,7 +21,7 @@ private struct Generator: RandomNumberGenerator {
     }
 
     @Test func randomImagesEndAtALimitOrInAStop() throws {
-        var generator = Generator(state: 2026)
+        var generator = SeededNumbers(2026)
         var reasons: [Stop.Reason: Int] = [:]
         for number in 0..<Self.imageCount {
             let bytes = (0..<4096).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
@@ -49,7 +37,7 @@ private struct Generator: RandomNumberGenerator {
     }
 
     @Test func randomImagesRunAlikeWithAndWithoutTheBlockCache() throws {
-        var generator = Generator(state: 7)
+        var generator = SeededNumbers(7)
         for number in 0..<60 {
             let bytes = (0..<4096).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
             let mode: BootSource.FlatMode = [.real, .protected, .long][number % 3]

@@ -1,5 +1,6 @@
 import Testing
 import VirtualMachine
+import _SeededNumbers
 
 /// Finding kallsyms in memory that is laid out as Linux's scripts/kallsyms.c does.
 @Suite struct SymbolKernelTests {
@@ -49,7 +50,7 @@ import VirtualMachine
     }
 
     @Test func noDamageToTheTablesIsATrap() {
-        var random = TestRandom(seed: 3)
+        var random = SeededNumbers(3)
         for layout in KallsymsImage.Layout.allCases {
             let image = KallsymsImage(layout: layout, symbolCount: 300)
             for _ in 0..<15 {

@@ -1,5 +1,6 @@
 import Testing
 import VirtualMachine
+import _SeededNumbers
 
 /// Reading symbols from text and from ELF files made by hand.
 @Suite struct SymbolReaderTests {
@@ -104,7 +105,7 @@ import VirtualMachine
                 .init(name: "symbol\($0)", value: 0x1000 + UInt64($0) * 4, size: 4, info: 0x12, section: 1)
             }
         ).bytes
-        var random = TestRandom(seed: 1)
+        var random = SeededNumbers(1)
         for _ in 0..<3000 {
             var bytes = elf
             for _ in 0..<Int.random(in: 1...6, using: &random) {
@@ -121,20 +122,7 @@ import VirtualMachine
     }
 }
 
-/// A repeatable random sequence (SplitMix64).
-struct TestRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SeededNumbers {
     /// A byte that breaks things more often than most.
     mutating func interestingByte() -> UInt8 {
         let value = next()

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import VirtualMachine
+import _SeededNumbers
 
 /// Symbols and lines of programs that the host's compiler makes, compared with nm and addr2line.
 @Suite struct SymbolToolchainTests {
@@ -111,7 +112,7 @@ import VirtualMachine
             try withProgram(options) { program in
                 let file = try BootFile(path: program)
                 let section = try #require(try ELFFile(file).sections().first { $0.name == ".debug_line" })
-                var random = TestRandom(seed: 7)
+                var random = SeededNumbers(7)
                 for _ in 0..<2000 {
                     var bytes = file.bytes
                     for _ in 0..<Int.random(in: 1...4, using: &random) {

@@ -1,11 +1,12 @@
 import Testing
 import X86
+import _SeededNumbers
 
 /// Whatever the text, the assembler returns, and what it returns is consistent.
 @Suite struct AssemblerFuzzTests {
     @Test(arguments: CodeMode.allCases)
     func anyTextIsAssembledOrRefused(mode: CodeMode) {
-        var random = SplitMix(state: 7 &+ UInt64(mode.rawValue))
+        var random = SeededNumbers(7 &+ UInt64(mode.rawValue))
         var accepted = 0
         for round in 0..<1_500 {
             let source =
@@ -81,7 +82,7 @@ import X86
             lock rep repne o16 a32 wait ; ? << >> == && ! ~ default // section
             """.split(separator: " ").map(String.init)
 
-    private static func words(_ random: inout SplitMix) -> String {
+    private static func words(_ random: inout SeededNumbers) -> String {
         var text = ""
         for _ in 0..<1 + random.next() % 12 {
             text += vocabulary[Int(random.next() % UInt64(vocabulary.count))]
@@ -90,7 +91,7 @@ import X86
         return text
     }
 
-    private static func damaged(_ random: inout SplitMix) -> String {
+    private static func damaged(_ random: inout SeededNumbers) -> String {
         let source = AssemblerSourceTests.sources[Int(random.next() % UInt64(AssemblerSourceTests.sources.count))].text
         var bytes = Array(source.utf8)
         for _ in 0..<1 + random.next() % 6 {
@@ -104,7 +105,7 @@ import X86
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private static func bytes(_ random: inout SplitMix) -> String {
+    private static func bytes(_ random: inout SeededNumbers) -> String {
         let count = Int(random.next() % 60)
         return String(decoding: (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }, as: UTF8.self)
     }

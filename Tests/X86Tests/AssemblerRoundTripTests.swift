@@ -1,11 +1,12 @@
 import Testing
 import X86
+import _SeededNumbers
 
 /// What the disassembler writes assembles to an instruction that decodes to the same thing.
 @Suite struct AssemblerRoundTripTests {
     @Test(arguments: CodeMode.allCases)
     func textOfDecodedBytesAssemblesToTheSameInstruction(mode: CodeMode) throws {
-        var random = SplitMix(state: 20)
+        var random = SeededNumbers(20)
         var failures: [String] = []
         var rows: Set<UInt16> = []
         for definition in InstructionTable.definitions {
@@ -38,7 +39,7 @@ import X86
 
     /// The opcode of a row with now and then a prefix before and anything behind it.
     private static func randomBytes(
-        for row: InstructionDefinition, _ random: inout SplitMix, _ mode: CodeMode
+        for row: InstructionDefinition, _ random: inout SeededNumbers, _ mode: CodeMode
     ) -> [UInt8] {
         var bytes: [UInt8] = []
         let prefixes: [UInt8] = [0x66, 0x67, 0xF2, 0xF3, 0xF0, 0x2E, 0x64, 0x65]
@@ -133,18 +134,5 @@ import X86
         case 32: return target & 0xFFFF_FFFF
         default: return target
         }
-    }
-}
-
-/// A small generator of pseudo-random numbers, the same on every run.
-struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
     }
 }

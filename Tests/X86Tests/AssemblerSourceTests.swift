@@ -1,5 +1,6 @@
 import Testing
 import X86
+import _SeededNumbers
 
 /// Whole sources: labels, relaxation, directives and data have the bytes that NASM gives them.
 @Suite struct AssemblerSourceTests {
@@ -13,7 +14,7 @@ import X86
     @Test(arguments: [16, 32, 64])
     func randomProgramsHaveTheBytesThatNASMGivesThem(bits: Int) throws {
         let nasm = try NASM()
-        var random = SplitMix(state: UInt64(bits))
+        var random = SeededNumbers(UInt64(bits))
         for _ in 0..<60 {
             let text = Self.randomProgram(&random, bits: bits)
             let expected = try nasm.assemble(source: text)
@@ -23,7 +24,7 @@ import X86
     }
 
     /// Jumps over stretches of all lengths around the limits of short ones, with what depends on the distances.
-    private static func randomProgram(_ random: inout SplitMix, bits: Int) -> String {
+    private static func randomProgram(_ random: inout SeededNumbers, bits: Int) -> String {
         func pick(_ count: Int) -> Int { Int(random.next() % UInt64(count)) }
         let labels = 4 + pick(24)
         var lines = ["bits \(bits)", "org 0x1000"]

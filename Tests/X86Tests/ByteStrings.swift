@@ -1,28 +1,14 @@
 import X86
-
-/// A pseudo-random generator with a seed (SplitMix64), so that failures can be repeated.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
-}
+import _SeededNumbers
 
 /// Byte strings that are likely to be instructions, made without looking at the instruction table.
 struct ByteStrings {
-    var generator: SeededGenerator
+    var generator: SeededNumbers
     private static let legacyPrefixes: [UInt8] = [
         0x66, 0x66, 0x66, 0x67, 0x67, 0xF0, 0xF2, 0xF2, 0xF3, 0xF3, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65,
     ]
 
-    init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
+    init(seed: UInt64) { generator = SeededNumbers(seed) }
 
     /// Fifteen bytes: one in eight strings is noise, the others are prefixes, an opcode of some map, and noise.
     mutating func next(mode: CodeMode) -> [UInt8] {

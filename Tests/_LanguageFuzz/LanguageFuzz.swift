@@ -1,5 +1,6 @@
 import VScript
 import VScriptSyntax
+import _SeededNumbers
 
 /// One way to attack the language.
 package enum Attack: String, CaseIterable, Sendable {
@@ -69,7 +70,8 @@ package enum LanguageFuzz {
             return (.refused, 0)
         }
         if attack == .bytecode {
-            program = mutated(program, seed: seed)
+            var numbers = SeededNumbers(seed &+ 1)
+            program = mutated(program, by: &numbers)
             guard program.isVerified else { return (.refused, 0) }
         }
         let session = Session(limits: limits)
@@ -84,19 +86,22 @@ package enum LanguageFuzz {
         }
     }
 
-    private static func mutated(_ program: Program, seed: UInt64) -> Program {
-        var numbers = SeededNumbers(seed &+ 1)
-        return program.replacingInstructions { functions in
+    /// The program with some of its instructions changed.
+    package static func mutated(_ program: Program, by numbers: inout SeededNumbers) -> Program {
+        program.replacingInstructions { functions in
             for _ in 0..<(1 + numbers.below(4)) {
                 let function = numbers.below(functions.count)
                 guard !functions[function].isEmpty else { continue }
                 let position = numbers.below(functions[function].count)
-                switch numbers.below(3) {
-                case 0: functions[function][position] ^= 1 << UInt64(numbers.below(64))
-                case 1: functions[function][position] = numbers.pick(functions[function])
-                case _:
-                    functions[function][position] = functions[function][position] & ~0xFF | numbers.next() & 0x7F
-                }
+                let word = functions[function][position]
+                functions[function][position] =
+                    switch numbers.below(4) {
+                    case 0: word ^ 1 << UInt64(numbers.below(64))
+                    case 1: numbers.pick(functions[function])
+                    // Another operation, another register.
+                    case 2: word & ~0xFF | numbers.next() & 0x7F
+                    case _: word & ~0xFF00 | numbers.next() & 0x700
+                    }
             }
         }
     }

@@ -1,4 +1,5 @@
 import VScript
+import _SeededNumbers
 
 /// Writes programs that call every builtin and member, and use every operator, with whatever values there are.
 struct ProgramWriter {

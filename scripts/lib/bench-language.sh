@@ -5,6 +5,8 @@
 declare -A language_bounds=([calls]=1.0 [for]=1.0 [methods]=1.0 [while]=1.4 [lists]=2.0 [strings]=2.0 [maps]=2.0)
 # Milliseconds that `vscript -e 1` may take.
 startup_bound=15
+# Nanoseconds that a handler that counts events may add to each.
+event_bound=100
 
 # COMMAND…: prints the processor time it takes, user and system, in milliseconds.
 processor_milliseconds() {
@@ -65,7 +67,27 @@ bench_language() {
         printf "%-10s %6.1f ms %6.1f ms %6.1f ms   at most %d ms\n", "start-up", ours / 1000, lua / 1000, python / 1000, bound
         exit ours / 1000 > bound
     }' || { note "start-up takes more than $startup_bound ms"; status=1; }
+    bench_events "$rounds" || status=1
     [ "$status" = 0 ] || fail "not every bound holds"
+}
+
+# ROUNDS: compares a run whose system calls a handler counts with one without it.
+bench_events() {
+    local round time way count events=2000000 file=$repository/scripts/language/events.vscript
+    local -A best
+    count=$("$vscript" "$file" -- --count)
+    [ "$count" = "$events" ] || fail "events: $count were counted, not $events"
+    for ((round = 0; round < $1; round++)); do
+        for way in plain count; do
+            time=$(processor_milliseconds "$vscript" "$file" -- "--$way")
+            if [ -z "${best[$way]:-}" ] || [ "$time" -lt "${best[$way]}" ]; then best[$way]=$time; fi
+        done
+    done
+    awk -v plain="${best[plain]}" -v counted="${best[count]}" -v events="$events" -v bound="$event_bound" 'BEGIN {
+        each = (counted - plain) * 1e6 / events
+        printf "%-10s %.2f of a run without a handler, %.0f ns an event (at most %d)\n", "events", counted / plain, each, bound
+        exit each > bound
+    }' || { note "a handler adds more than $event_bound ns to an event"; return 1; }
 }
 
 # COMMAND…: prints the time from its start to its end in microseconds.

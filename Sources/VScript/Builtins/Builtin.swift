@@ -1,5 +1,4 @@
 import VScriptSyntax
-
 // How host code is given to scripts.
 //
 // A builtin is one literal: signature, summary, body. Its names, arity, help and suggestions derive from the signature
@@ -255,8 +254,16 @@ package protocol CallContext: AnyObject {
     func pay(_ amount: Int) throws
     /// The files that the script may read and write.
     var files: Files { get }
+    /// Does work until it gives a value; a session that gives way to other tasks does so between its turns.
+    func inTurns(_ turn: @escaping () throws -> ScriptValue?) throws -> ScriptValue
+    /// Whether work in turns should pause now and then.
+    var givesWay: Bool { get }
     /// Writes to the script's standard output.
     func write(_ text: String)
+    /// A copy of a value that belongs to no session; pays for it.
+    func copy(_ value: ScriptValue) throws -> Value
+    /// Hands a row of results to whoever collects them.
+    func emit(_ value: Value) throws
     /// Whether somebody asked the script to stop, or it has run for too long.
     var isInterrupted: Bool { get }
     /// Why the script has to stop, if `isInterrupted`.

@@ -1,3 +1,5 @@
+import VScriptSyntax
+
 /// Everything that scripts can name, as its tables describe it: for help, completion and documentation.
 package enum Catalogue {
     /// A property or function.
@@ -26,7 +28,9 @@ package enum Catalogue {
     package static let builtins = Prelude.functions.map(Entry.init)
 
     /// The modules of the library.
-    package static let modules = StandardModules.all.map { Section($0.name, "", $0.functions.map(Entry.init)) }
+    package static let modules =
+        (StandardModules.native.map { Section($0.name, $0.summary, $0.functions.map(Entry.init)) }
+        + StandardModules.scripted.map(Section.init)).sorted { $0.name < $1.name }
 
     /// The types of values, then those of objects.
     package static let types: [Section] = [
@@ -67,7 +71,54 @@ package enum Catalogue {
     ]
 }
 
+extension Catalogue.Section {
+    /// What a module written in vscript tells about itself: the comment at its start, and those before its names.
+    fileprivate init(_ module: ScriptedModule) {
+        let tree = parse(module.file)
+        var natives: [String: [Builtin<Void>]] = [:]
+        for statement in tree.program.statements {
+            guard case .import(let syntax) = statement, let name = syntax.name else { continue }
+            let path = syntax.module.map(\.text).joined(separator: ".")
+            natives[name.text] = StandardModules.primitives.first { $0.name == path }?.functions
+        }
+        let entries = tree.program.statements.compactMap { Catalogue.Entry($0, natives: natives) }
+        let summary = module.file.text.split(separator: "\n", omittingEmptySubsequences: false)
+            .prefix { $0.hasPrefix("///") }.map { String($0.dropFirst(3)).trimmed }.joined(separator: " ")
+        self.init(module.name, summary, entries)
+    }
+}
+
 extension Catalogue.Entry {
+    /// A name that a module declares; nil for statements that declare none and for private names.
+    fileprivate init?(_ statement: StatementSyntax, natives: [String: [Builtin<Void>]]) {
+        let name: String
+        var parameters: String?
+        let documentation: String?
+        switch statement {
+        case .function(let syntax):
+            name = syntax.name?.text ?? "_"
+            parameters = syntax.parameters.map { ($0.name?.text ?? "") + ($0.defaultValue == nil ? "" : "?") }
+                .joined(separator: ", ")
+            documentation = syntax.documentation
+        case .binding(let syntax):
+            name = syntax.name?.text ?? "_"
+            documentation = syntax.documentation
+            // A primitive under a name of the module's.
+            if case .member(let member) = syntax.value, case .name(let base) = member.base,
+                let builtin = natives[base.text]?.first(where: { $0.signature.name == member.name.text })
+            {
+                parameters = String(builtin.signature.text.dropFirst(builtin.signature.name.count + 1).dropLast())
+            }
+        case .import, .declaration, .return, .throw, .break, .continue, .expect, .for, .while, .property, .assignment,
+            .expression:
+            return nil
+        }
+        guard !name.hasPrefix("_") else { return nil }
+        self.init(
+            signature: parameters.map { "\(name)(\($0))" } ?? name,
+            summary: (documentation ?? "").replacing("\n", with: " "), isSettable: false)
+    }
+
     fileprivate init<Receiver>(_ builtin: Builtin<Receiver>) {
         self.init(signature: builtin.signature.text, summary: builtin.summary, isSettable: false)
     }

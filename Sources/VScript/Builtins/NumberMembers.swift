@@ -61,6 +61,11 @@ enum NumberMembers {
 
     static let duration = MemberTable<Int64>(
         properties: [
+            Property(
+                "abs", "The magnitude.",
+                cells: {
+                    $1.nanoseconds < 0 ? try Arithmetic.duration(0 &- $1.nanoseconds, $1.nanoseconds == .min) : $1
+                }),
             Property("seconds", "The time in seconds.") { .float(Double($0) / 1e9) },
             Property("milliseconds", "The time in milliseconds.") { .float(Double($0) / 1e6) },
             Property("microseconds", "The time in microseconds.") { .float(Double($0) / 1e3) },

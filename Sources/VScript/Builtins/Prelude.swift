@@ -12,8 +12,9 @@ enum Prelude {
             arguments.context.write(arguments.rest(0).map(\.text).joined(separator: " ") + "\n")
             return .nil
         },
-        Builtin("emit(value)", "Writes a value as one line of JSON.") { _, arguments in
-            arguments.context.write(try (arguments.values[0] ?? .nil).json().text + "\n")
+        Builtin("emit(value)", "Adds a row of results: a line of JSON with `--json`, else of a table.") {
+            _, arguments in
+            try arguments.context.emit(try arguments.context.copy(arguments.values[0] ?? .nil))
             return .nil
         },
         Builtin(

@@ -38,16 +38,32 @@ package final class RegularExpression: Sendable {
         groupCount = parser.groupCount + 1
     }
 
+    /// How many steps one piece of fuel pays for.
+    private static let stepsPerFuel = 8
+    /// How much fuel is paid at once.
+    private static let fuelSlice = 512
+
     /// The leftmost match at or after an offset.
     package func firstMatch(in text: [UInt32], from start: Int = 0) -> Match? {
+        firstMatch(in: text, from: start) { _ in }
+    }
+
+    /// The leftmost match at or after an offset; `pay` is told what the steps cost.
+    func firstMatch(in text: [UInt32], from start: Int = 0, pay: (Int) throws -> Void) rethrows -> Match? {
         var current = ThreadList(capacity: program.count)
         var next = ThreadList(capacity: program.count)
         var found: [Int]?
         var position = start
+        var steps = 0
         let unset = [Int](repeating: -1, count: groupCount * 2)
         while true {
             if found == nil { add(0, unset, to: &current, at: position, in: text) }
             if current.threads.isEmpty { break }
+            steps += current.threads.count
+            if steps >= Self.stepsPerFuel * Self.fuelSlice {
+                try pay(steps / Self.stepsPerFuel)
+                steps = 0
+            }
             next.clear()
             let scalar = position < text.count ? text[position] : nil
             threads: for thread in current.threads {
@@ -66,6 +82,7 @@ package final class RegularExpression: Sendable {
             if scalar == nil { break }
             position += 1
         }
+        try pay(steps / Self.stepsPerFuel)
         return found.map { slots in
             (0..<groupCount).map {
                 slots[$0 * 2] >= 0 && slots[$0 * 2 + 1] >= 0 ? slots[$0 * 2]..<slots[$0 * 2 + 1] : nil
@@ -109,13 +126,21 @@ package final class RegularExpression: Sendable {
 
     fileprivate struct ThreadList {
         var threads: [(counter: Int, slots: [Int])] = []
-        var isPresent: [Bool]
+        /// For each step the generation it was last followed in: clearing takes no time.
+        private var generations: [Int]
+        private var generation = 1
 
-        init(capacity: Int) { isPresent = [Bool](repeating: false, count: capacity) }
+        init(capacity: Int) { generations = [Int](repeating: 0, count: capacity) }
 
         mutating func clear() {
-            for index in isPresent.indices { isPresent[index] = false }
+            generation += 1
             threads.removeAll(keepingCapacity: true)
+        }
+
+        /// Notes that a step is followed; false if it was already.
+        mutating func insert(_ counter: Int) -> Bool {
+            defer { generations[counter] = generation }
+            return generations[counter] != generation
         }
     }
 
@@ -124,8 +149,7 @@ package final class RegularExpression: Sendable {
     {
         var pending = [(counter, slots)]
         while let (counter, slots) = pending.popLast() {
-            guard !list.isPresent[counter] else { continue }
-            list.isPresent[counter] = true
+            guard list.insert(counter) else { continue }
             switch program[counter] {
             case .jump(let target): pending.append((target, slots))
             case .split(let first, let second):

@@ -39,8 +39,8 @@ enum StringMembers {
                 cells: { call in
                     try call.interpreter.pay(call.receiver.string.count / 64)
                     if call[0].kind == .regex, let regex = call.heap.hosted.regex(call[0]) {
-                        try call.interpreter.pay(call.receiver.string.count)
-                        return .bool(match(regex, call.receiver.string.text) != nil)
+                        let values = call.receiver.string.text.unicodeScalars.map(\.value)
+                        return .bool(try regex.firstMatch(in: values, pay: call.interpreter.pay) != nil)
                     }
                     let part = try call.string(0, "part")
                     return .bool(call.receiver.string.firstOffset(of: part, from: 0) != nil)
@@ -141,24 +141,14 @@ enum StringMembers {
         properties: [Property("pattern", "The pattern as it was written.") { .string($0.pattern) }],
         methods: [
             Builtin("matches(text)", "Whether the pattern occurs in a text.") {
-                .bool(match($0, try $1.string(0)) != nil)
+                .bool(try !Occurrences(of: $0, $1, limit: 1).isEmpty)
             },
             Builtin("find(text)", "The first occurrence and its groups as a list, or nil.") { regex, arguments in
-                let scalars = Array(try arguments.string(0).unicodeScalars)
-                guard let match = regex.firstMatch(in: scalars.map(\.value)) else { return .nil }
-                return .items(
-                    match.map { range in range.map { .string(String(String.UnicodeScalarView(scalars[$0]))) } ?? .nil })
+                guard let first = try Occurrences(of: regex, arguments, limit: 1).all.first else { return .nil }
+                return .items([first.text] + first.groups)
             },
             Builtin("findAll(text)", "All occurrences that do not overlap.") { regex, arguments in
-                let scalars = Array(try arguments.string(0).unicodeScalars)
-                let values = scalars.map(\.value)
-                var found: [ScriptValue] = []
-                var start = 0
-                while start <= values.count, let range = regex.firstMatch(in: values, from: start)?.first ?? nil {
-                    found.append(.string(String(String.UnicodeScalarView(scalars[range]))))
-                    start = max(range.upperBound, start + 1)
-                }
-                return .items(found)
+                .items(try Occurrences(of: regex, arguments).all.map(\.text))
             },
         ])
 
@@ -178,15 +168,50 @@ enum StringMembers {
         }
     }
 
-    private static func match(_ regex: RegularExpression, _ text: String) -> RegularExpression.Match? {
-        regex.firstMatch(in: text.unicodeScalars.map(\.value))
-    }
-
     private static func number(
         _ bytes: [UInt8], _ arguments: Arguments, _ width: Int
     ) throws(HostFailure) -> ScriptValue {
         guard bytes.count >= width else { throw HostFailure(.outOfRange, "there are only \(bytes.count) bytes") }
         let offset = Int(try arguments.integer(0, in: 0...Int128(bytes.count - width)))
         return .int((0..<width).reduce(0) { $0 | Int128(bytes[offset + $1]) << ($1 * 8) })
+    }
+}
+
+/// Where a pattern occurs in a text, from left to right.
+struct Occurrences {
+    struct Occurrence {
+        /// The text between the occurrence before and this one.
+        let before: ScriptValue
+        let text: ScriptValue
+        /// In code points.
+        let range: Range<Int>
+        /// What the groups have matched, nil for those that took no part.
+        let groups: [ScriptValue]
+    }
+
+    private(set) var all: [Occurrence] = []
+
+    var isEmpty: Bool { all.isEmpty }
+
+    /// Looks in the argument at an index, for so many occurrences at most.
+    init(of regex: RegularExpression, _ arguments: Arguments, _ index: Int = 0, limit: Int = .max) throws {
+        let text = try arguments.string(index)
+        try arguments.context.pay(text.utf8.count / 64)
+        let scalars = Array(text.unicodeScalars)
+        let values = scalars.map(\.value)
+        func part(_ range: Range<Int>) -> ScriptValue { .string(String(String.UnicodeScalarView(scalars[range]))) }
+        var (start, end) = (0, 0)
+        while start <= values.count, all.count < limit,
+            let match = try regex.firstMatch(in: values, from: start, pay: arguments.context.pay),
+            let range = match.first ?? nil
+        {
+            all.append(
+                Occurrence(
+                    before: part(end..<range.lowerBound), text: part(range), range: range,
+                    groups: match.dropFirst().map { $0.map(part) ?? .nil }))
+            end = range.upperBound
+            // An empty occurrence does not come again.
+            start = range.isEmpty ? range.upperBound + 1 : range.upperBound
+        }
     }
 }

@@ -240,14 +240,17 @@ final class FunctionGenerator {
         let key = ObjectIdentifier(binding)
         if let known = locations[key] { return known }
         guard let parent else { return .register(0) }
-        let capture: FunctionCode.Capture =
+        let index = captures.count
+        // Also of a shared function what is inside of it captures the function, not the box.
+        let (capture, location): (FunctionCode.Capture, Location) =
             switch parent.locate(binding) {
-            case .register(let register), .box(let register): .register(register)
-            case .variable(let index), .shared(let index): .variable(index)
-            case .current: .current
+            case .register(let register): (.register(register), .variable(index))
+            case .box(let register): (.register(register), .shared(index))
+            case .variable(let variable): (.variable(variable), .variable(index))
+            case .shared(let variable): (.variable(variable), .shared(index))
+            case .current: (.current, .variable(index))
             }
         captures.append(capture)
-        let location: Location = binding.isShared ? .shared(captures.count - 1) : .variable(captures.count - 1)
         locations[key] = location
         return location
     }

@@ -94,11 +94,11 @@ extension Resolver {
         }
         let module = syntax.module.map(\.text).joined(separator: ".")
         if !modules.contains(module), let first = syntax.module.first {
-            let guess = Suggestion.closest(to: module, in: modules)
+            let guess = Suggestion.closest(to: module, in: modules.library)
             report(
                 .unknownModule, "there is no module `\(module)`", at: first.span,
                 label: guess.map { "did you mean `\($0)`?" } ?? "",
-                notes: ["modules are \(modules.sorted().joined(separator: ", "))"],
+                notes: ["modules are \(modules.library.sorted().joined(separator: ", "))"],
                 fixes: guess.map { [.replace(first.span, with: $0)] } ?? [])
         }
         return Node(syntax.span, .importModule(binding, .standard(module)))

@@ -9,7 +9,7 @@ struct Resolver {
     let schema: Schema
     /// Names that every script has.
     let prelude: Set<String>
-    let modules: Set<String>
+    let modules: ModuleNames
     var diagnostics: [Diagnostic] = []
     /// The names that nothing declares, so far.
     private var unknownNames: Set<String> = []
@@ -25,7 +25,7 @@ struct Resolver {
         let diagnostics: [Diagnostic]
     }
 
-    static func resolve(_ program: ProgramSyntax, schema: Schema, prelude: Set<String>, modules: Set<String>) -> Result
+    static func resolve(_ program: ProgramSyntax, schema: Schema, prelude: Set<String>, modules: ModuleNames) -> Result
     {
         var resolver = Resolver(schema: schema, prelude: prelude, modules: modules, scope: Scope(.block, in: nil))
         let body = resolver.statements(program.statements)
@@ -35,7 +35,7 @@ struct Resolver {
 
     /// Binds the names of a text that is run in a scope with names of earlier texts.
     static func resolve(
-        _ program: ProgramSyntax, schema: Schema, prelude: Set<String>, modules: Set<String>, in outer: Scope
+        _ program: ProgramSyntax, schema: Schema, prelude: Set<String>, modules: ModuleNames, in outer: Scope
     ) -> Result {
         // The text is to its scope what a function is to what it closes over.
         let scope = Scope(.function(nil), in: outer)
@@ -44,7 +44,7 @@ struct Resolver {
         return Result(body: body, names: scope.bindings, diagnostics: resolver.diagnostics)
     }
 
-    private init(schema: Schema, prelude: Set<String>, modules: Set<String>, scope: Scope) {
+    private init(schema: Schema, prelude: Set<String>, modules: ModuleNames, scope: Scope) {
         self.schema = schema
         self.prelude = prelude
         self.modules = modules

@@ -248,6 +248,13 @@ package final class Assembly: TabledObject {
                     try code.assembled().labels.sorted { ($0.value, $0.key) < ($1.value, $1.key) }
                         .map { ($0.key, .integer($0.value)) })
             },
+        ],
+        methods: [
+            Builtin("disassemble()", "The instructions that its bytes are, each with address, bytes and text.") {
+                code, arguments in
+                try arguments.context.pay(try code.assembled().bytes.count)
+                return .object(try code.disassembled())
+            }
         ])
 }
 

@@ -6,6 +6,9 @@ import VScriptSyntax
 public struct HostInterface: Sendable {
     var names: Set<String> = []
     var kinds: [KindSchema] = []
+    /// Directories whose scripts `import name` finds, before the modules of the library; a session reads them only if
+    /// its `files` allow it.
+    public var searchPath: [String] = []
 
     /// The language alone.
     public static let none = HostInterface()
@@ -26,23 +29,23 @@ extension Session {
     public func define<each Parameter: ScriptConvertible, Result: ScriptConvertible>(
         _ name: String, _ body: @escaping (repeat each Parameter) throws -> Result
     ) {
-        let signature = Self.signature(name, repeat (each Parameter).self)
-        setGlobal(
-            name,
-            .function(
-                Function(signature) { [unowned self] arguments in
-                    var index = 0
-                    func take<Argument: ScriptConvertible>(_: Argument.Type) throws -> Argument {
-                        defer { index += 1 }
-                        return try argument(index, of: arguments)
-                    }
-                    return scriptValue(of: try body(repeat try take((each Parameter).self)))
-                }))
+        setFunction(name) { [unowned self] (parameter: repeat each Parameter) in
+            scriptValue(of: try body(repeat each parameter))
+        }
     }
 
     /// Gives scripts a function of the host that has no result.
     public func define<each Parameter: ScriptConvertible>(
         _ name: String, _ body: @escaping (repeat each Parameter) throws -> Void
+    ) {
+        setFunction(name) { (parameter: repeat each Parameter) in
+            try body(repeat each parameter)
+            return .nil
+        }
+    }
+
+    private func setFunction<each Parameter: ScriptConvertible>(
+        _ name: String, _ body: @escaping (repeat each Parameter) throws -> ScriptValue
     ) {
         let signature = Self.signature(name, repeat (each Parameter).self)
         setGlobal(
@@ -54,8 +57,7 @@ extension Session {
                         defer { index += 1 }
                         return try argument(index, of: arguments)
                     }
-                    try body(repeat try take((each Parameter).self))
-                    return .nil
+                    return try body(repeat try take((each Parameter).self))
                 }))
     }
 

@@ -12,14 +12,14 @@ struct InteractiveProgram {
     let hasValue: Bool
 
     /// Reads and checks a text; throws all reports if one is an error.
-    init(_ file: SourceFile, globals: [Binding]) throws(CompilationError) {
+    init(_ file: SourceFile, globals: [Binding], modules: ModuleNames) throws(CompilationError) {
         let tree = parse(file)
         guard tree.isValid else { throw CompilationError(diagnostics: tree.diagnostics) }
         let outer = Scope(.block, in: nil)
         for binding in globals { outer.adopt(binding) }
         let result = Resolver.resolve(
             tree.program, schema: .standard, prelude: Set(Prelude.functions.map(\.signature.name)),
-            modules: Set(StandardModules.all.map(\.name)), in: outer)
+            modules: modules, in: outer)
         var reports = tree.diagnostics + result.diagnostics
         var code: ProgramCode?
         if reports.allSatisfy({ $0.severity != .error }) {

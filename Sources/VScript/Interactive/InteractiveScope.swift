@@ -32,6 +32,7 @@ package final class InteractiveScope {
     package init(_ session: Session) { self.session = session }
 
     private var heap: Heap { session.interpreter.heap }
+    private var modules: ModuleNames { ModuleNames(searchPath: session.interface.searchPath) }
 
     // MARK: - Running
 
@@ -54,7 +55,7 @@ package final class InteractiveScope {
     ) throws(CompilationError) -> Outcome {
         var bindings = globals.values.map { ($0.binding, $0.box) }
         if let predefined = try predefined(event) { bindings.append(predefined) }
-        let program = try InteractiveProgram(file, globals: bindings.map(\.0))
+        let program = try InteractiveProgram(file, globals: bindings.map(\.0), modules: modules)
         let result = session.interpreter.run(program.code, boxes: bindings.map(\.1.cell))
         // Also what stood before an error stays.
         for (name, box) in result.names where box.kind == .box && !box.box.pointee.value.isUnset {
@@ -82,7 +83,7 @@ package final class InteractiveScope {
         if let known = compiled[file.text], known.names == generation {
             code = known.code
         } else {
-            code = try InteractiveProgram(file, globals: bindings.map(\.0)).code
+            code = try InteractiveProgram(file, globals: bindings.map(\.0), modules: modules).code
             compiled[file.text] = (code, generation)
         }
         switch session.interpreter.run(code, boxes: bindings.map(\.1.cell)).value {
@@ -247,7 +248,7 @@ package struct InteractiveValue {
         let value = heap.value(cell)
         text = value.text
         typeName = value.typeName
-        json = try? value.json()
+        json = try? Value(cell, in: heap).json()
         integer = if case .int(let number) = value { number } else { nil }
         rows = Self.rows(cell, in: heap)
     }

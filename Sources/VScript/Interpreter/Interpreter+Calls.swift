@@ -84,6 +84,7 @@ extension Interpreter {
         heap.stackTop = max(heap.stackTop, window + 1 + signature.parameters.count)
         do {
             window.pointee = try body(CellCall(interpreter: self, base: window))
+            if turns.work != nil, turns.work?.window == nil { turns.work?.window = window }
         } catch var failure as HostFailure {
             failure.span = failure.span ?? argumentSpan(failure, signature, count, site)
             throw failure
@@ -149,6 +150,8 @@ extension Interpreter {
     /// Calls a function from the host, with arguments in order.
     func call(_ function: Cell, _ arguments: [Cell]) throws -> Cell {
         try pay(1)
+        turns.hostCalls += 1
+        defer { turns.hostCalls -= 1 }
         if function.kind == .closure {
             let record = function.closure.pointee.function
             let signature = functions[Int(record.pointee.index)].code.signature

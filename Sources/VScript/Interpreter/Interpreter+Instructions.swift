@@ -178,8 +178,8 @@ extension Interpreter {
             return pattern.range.pointee.lower <= value.wide && value.wide < pattern.range.pointee.upper
         }
         if pattern.kind == .regex, value.isString, let regex = heap.hosted.regex(pattern) {
-            try pay(value.string.count)
-            return regex.firstMatch(in: value.string.text.unicodeScalars.map(\.value)) != nil
+            try pay(value.string.count / 64)
+            return try regex.firstMatch(in: value.string.text.unicodeScalars.map(\.value), pay: pay) != nil
         }
         return heap.isEqual(pattern, value)
     }
@@ -359,12 +359,21 @@ extension Interpreter {
     /// The error of a `throw`: a text becomes its message, anything else is what `catch` is given.
     private func thrown(_ cell: Cell) -> Interruption {
         if cell.isString {
-            return .fault(Fault(Diagnostic(ScriptCode.uncaught, cell.string.text, at: span)))
+            return .fault(Fault(Diagnostic(ScriptCode.uncaught, cell.string.text, at: reportedSpan)))
         }
         let value = heap.value(cell)
         var text = value.source()
-        if case .map(let map) = value, case .string(let message) = map["message"] { text = message }
-        return .fault(Fault(Diagnostic(ScriptCode.uncaught, text, at: span), value: value))
+        var code = ScriptCode.uncaught
+        if case .map(let map) = value, case .string(let message) = map["message"] {
+            text = message
+            // An error that was caught and is thrown again stays what it was.
+            if case .string(let id) = map["code"], let known = ScriptCode.allCases.first(where: { $0.id == id }),
+                known.isCatchable
+            {
+                code = known
+            }
+        }
+        return .fault(Fault(Diagnostic(code, text, at: reportedSpan), value: value))
     }
 
     private func failedExpectation(_ i: Instruction) throws -> Interruption {

@@ -639,14 +639,15 @@ extension Interpreter {
         }
     }
 
-    /// Carries out an instruction that the run loop has left; false if an error ends the host's call.
+    /// Carries out an instruction that the run loop has left; false if an error ends the host's call, or the run gives
+    /// way.
     @inline(never)
     private func carryOut(_ instruction: Instruction, until floor: UnsafeMutablePointer<Frame>) -> Bool {
         markTop()
         do {
             if fuel < 0 { try refuel() }
             try carryOut(instruction)
-            return true
+            return !givesWay()
         } catch {
             return unwind(error, until: floor)
         }

@@ -25,7 +25,9 @@ final class Interpreter {
     /// The error that the script did not catch.
     private var uncaught: (any Error)?
     /// How many host functions that call the script are open.
-    private var nesting = 0
+    var nesting = 0
+    /// The run that gives way to other tasks, while there is one.
+    var turns = Turns()
     /// Looked up anew by each run, which may be on another thread.
     var stack = StackGuard()
     /// When the script has run for too long.
@@ -189,6 +191,9 @@ final class Interpreter {
         return function.code.places[position].span(in: function.program.code.file)
     }
 
+    /// Where the script is; in the library's code, where it was called.
+    var reportedSpan: SourceSpan { openCalls().place }
+
     /// The text of a place in the running function's script.
     func span(_ place: Place) -> SourceSpan {
         function.map { place.span(in: $0.program.code.file) } ?? span
@@ -202,20 +207,31 @@ final class Interpreter {
 
     // MARK: - Running
 
-    /// Runs a script and gives the value of its last statement and those of its names.
-    func run(_ program: ProgramCode) throws -> (value: Cell, names: [(String, Cell)]) {
-        markTop()
-        let loaded = try load(program)
-        let function = functions[loaded.firstFunction]
-        let closure = try heap.closure(function.record, variables: 0)
+    /// The value of a script's last statement and those of its names.
+    typealias ProgramResult = (value: Cell, names: [(String, Cell)])
+
+    /// Runs a script.
+    func run(_ program: ProgramCode) throws -> ProgramResult {
+        let (closure, registers) = try prepare(program)
         let base = heap.stackTop + 1
-        let value = try enter(closure, arguments: [], clearing: function.code.registers)
-        let names = program.names.map { export -> (String, Cell) in
+        let value = try enter(closure, arguments: [], clearing: registers)
+        return (value, names(of: program, at: base))
+    }
+
+    /// Loads a script and gives its function and how many registers that has.
+    func prepare(_ program: ProgramCode) throws -> (closure: UnsafeMutablePointer<ClosureBlock>, registers: Int) {
+        markTop()
+        let function = functions[try load(program).firstFunction]
+        return (try heap.closure(function.record, variables: 0), function.code.registers)
+    }
+
+    /// The top-level names of a script that has ended, whose registers are still there.
+    func names(of program: ProgramCode, at base: UnsafeMutablePointer<Cell>) -> [(String, Cell)] {
+        program.names.map { export in
             let cell = base[export.register]
             guard export.isShared else { return (export.name, cell) }
             return (export.name, cell.kind == .box ? cell.box.pointee.value : .unset)
         }
-        return (value, names)
     }
 
     /// Calls a script's function from the host; the arguments fit its parameters.
@@ -228,32 +244,56 @@ final class Interpreter {
 
     /// Calls a script's function whose arguments lie above the top, after a place for the function itself.
     func enter(_ closure: UnsafeMutablePointer<ClosureBlock>) throws -> Cell {
+        let activation = try open(closure)
+        let isFinished = run(until: activation.floor)
+        close(activation)
+        return try outcome(isFinished)
+    }
+
+    /// A call from the host, and what there was before it.
+    struct Activation {
+        fileprivate let entry: UnsafeMutablePointer<Frame>
+        fileprivate let pc: UnsafeMutablePointer<UInt64>?
+        fileprivate let base: UnsafeMutablePointer<Cell>
+        fileprivate let stackTop: UnsafeMutablePointer<Cell>
+
+        /// The frame at which the call ends.
+        var floor: UnsafeMutablePointer<Frame> { entry + 1 }
+        fileprivate var isNested: Bool { pc != nil }
+    }
+
+    /// Pushes the frame of a call from the host.
+    func open(_ closure: UnsafeMutablePointer<ClosureBlock>) throws -> Activation {
         guard frame < frameLimit else { throw tooDeep() }
-        let nests = pc != nil
-        if nests {
+        let activation = Activation(entry: frame, pc: pc, base: base, stackTop: heap.stackTop)
+        if activation.isNested {
             guard nesting < Self.nestingLimit, stack.hasRoom else { throw tooDeep() }
+            nesting += 1
         } else {
             beginRun()
         }
-        let saved = (pc, base, heap.stackTop)
         heap.stackTop.pointee = Cell(.closure, closure)
-        let entry = frame
-        entry.pointee = Frame(pc: pc, base: base)
+        frame.pointee = Frame(pc: pc, base: base)
         frame += 1
         pc = closure.pointee.function.pointee.code
         base = heap.stackTop + 1
-        nesting += nests ? 1 : 0
-        let isFinished = run(until: frame)
-        nesting -= nests ? 1 : 0
-        frame = entry
-        (pc, base, heap.stackTop) = saved
+        return activation
+    }
+
+    /// Goes back to where a call from the host was made.
+    func close(_ activation: Activation) {
+        if activation.isNested { nesting -= 1 }
+        frame = activation.entry
+        (pc, base, heap.stackTop) = (activation.pc, activation.base, activation.stackTop)
         heap.frameTop = frame
-        guard isFinished else {
-            let error = uncaught
-            uncaught = nil
-            throw error ?? HostFailure(.moduleFailure, "the script failed")
-        }
-        return result
+    }
+
+    /// What the last call from the host has given, or the error that has ended it.
+    func outcome(_ isFinished: Bool) throws -> Cell {
+        guard !isFinished else { return result }
+        let error = uncaught
+        uncaught = nil
+        throw error ?? HostFailure(.moduleFailure, "the script failed")
     }
 
     /// Begins to measure what a run from outside may use.
@@ -274,6 +314,7 @@ final class Interpreter {
     /// Takes the next slice of fuel, after a look at what may stop the script.
     func refuel() throws {
         if let stop = checkStop() { throw stop }
+        turns.isDue = turns.isOn
         let debt = UInt64(-fuel)
         guard fuelLeft >= debt else {
             fuel = 0
@@ -288,7 +329,9 @@ final class Interpreter {
 
     /// Why the script must stop now, if it must.
     func checkStop() -> HostFailure? {
-        if session.stopSignal.isSet { return HostFailure(.interrupted, "the script was interrupted") }
+        if session.stopSignal.isSet || turns.isOn && Task.isCancelled {
+            return HostFailure(.interrupted, "the script was interrupted")
+        }
         if let deadline, let time = limits.wallClock, ContinuousClock.now >= deadline {
             return HostFailure(
                 .wallClockLimit, "the script runs for longer than \(time)", notes: ["the limit is `Limits.wallClock`"])
@@ -350,37 +393,53 @@ final class Interpreter {
     private func fault(_ error: any Error) -> Fault {
         switch error {
         case Interruption.fault(let fault):
-            if fault.trace.isEmpty { fault.trace = trace() }
+            if fault.trace.isEmpty { fault.trace = openCalls().trace }
             return fault
         case let failure as HostFailure:
-            let place = function?.code.operators[position].map { span($0) }
-            let fault = Fault(failure, at: failure.span ?? span, operator: place)
-            fault.trace = trace()
+            let (place, trace) = openCalls()
+            let fault: Fault
+            if let span = failure.span, !ScriptedModule.contains(span.file) {
+                fault = Fault(failure, at: span)
+            } else if place.file === span.file {
+                fault = Fault(failure, at: place, operator: function?.code.operators[position].map { span($0) })
+            } else {
+                fault = Fault(failure, at: place)
+            }
+            fault.trace = trace
             return fault
-        case let failure as ScriptError:
-            let fault = Fault(Diagnostic(ScriptCode.uncaught, failure.message, at: span))
-            fault.trace = trace()
-            return fault
-        case _:
-            let fault = Fault(Diagnostic(ScriptCode.uncaught, "\(error)", at: span))
-            fault.trace = trace()
-            return fault
+        case let failure as ScriptError: return uncaughtFault(failure.message)
+        case _: return uncaughtFault("\(error)")
         }
     }
 
-    /// The open calls of the script's functions, innermost first.
-    private func trace() -> [(function: String, call: SourceSpan)] {
+    private func uncaughtFault(_ message: String) -> Fault {
+        let (place, trace) = openCalls()
+        let fault = Fault(Diagnostic(ScriptCode.uncaught, message, at: place))
+        fault.trace = trace
+        return fault
+    }
+
+    /// Where the script is, and the open calls of its functions, innermost first.
+    ///
+    /// Functions of the library count as built in: the place is where they were called.
+    private func openCalls() -> (place: SourceSpan, trace: [(function: String, call: SourceSpan)]) {
         var trace: [(function: String, call: SourceSpan)] = []
+        var place = span
         var callee = closure
         var entry = frame
         while let current = callee, entry > heap.frames {
             entry -= 1
             guard entry.pointee.pc != nil, let caller = entry.pointee.base?[-1].closure else { break }
             let name = functions[Int(current.pointee.function.pointee.index)].code.signature.name
-            trace.append((name, span(caller, entry.pointee.pc)))
+            let call = span(caller, entry.pointee.pc)
+            if trace.isEmpty, ScriptedModule.contains(place.file) {
+                place = call
+            } else if !ScriptedModule.contains(call.file) {
+                trace.append((name, call))
+            }
             callee = caller
         }
-        return trace
+        return (place, trace)
     }
 }
 

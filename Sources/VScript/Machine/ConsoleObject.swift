@@ -27,7 +27,7 @@ final class ConsoleObject: HostObject {
         methods: [
             Builtin("wait(pattern, within?, instructions?, wall?)", "Runs the guest until a text or pattern appears.") {
                 console, arguments in
-                .object(try console.wait(arguments))
+                try console.wait(arguments)
             },
             Builtin("prints(text)", "The event `console`: the guest has written a text.") { console, arguments in
                 guard let event = Schema.guest.events.first(where: { $0.name == "console" }) else { return .nil }
@@ -40,11 +40,11 @@ final class ConsoleObject: HostObject {
             Builtin("command(text, within?, wall?)", "Types a line and gives what it prints until the prompt is back.")
             {
                 console, arguments in
-                .string(try console.command(arguments))
+                try console.command(arguments)
             },
             Builtin("attach(within?, wall?)", "Runs the guest with its console on the terminal; Ctrl-] leaves it.") {
                 console, arguments in
-                .object(try console.attach(arguments))
+                try console.attach(arguments)
             },
             Builtin("tail(lines?)", "The last lines of the output, 20 if not told how many.") { console, arguments in
                 .string(console.console.tail(Int(try arguments.optionalInteger(0, in: 1...10_000) ?? 20)))
@@ -69,30 +69,33 @@ final class ConsoleObject: HostObject {
         ])
 
     /// Runs the guest with its console on the host's terminal.
-    private func attach(_ arguments: Arguments) throws -> StopObject {
+    private func attach(_ arguments: Arguments) throws -> ScriptValue {
         guard let terminal = arguments.context.environment.terminal else {
             throw HostFailure(.noTerminal, "there is no terminal to attach the console to")
         }
         let limits = try GuestObject.limits(arguments, within: 0, instructions: nil)
-        // What is on the terminal already is not echoed there once more.
-        let echo = console.onOutput
-        console.onOutput = nil
-        defer { console.onOutput = echo }
-        let stop = try owner.running(arguments, limits) { limits, checkpoint in
-            Result { try GuestObject.deadline(arguments, wall: 1, checkpoint) }.flatMap { checkpoint in
-                Result { () throws(ConsoleTerminalError) in
-                    try owner.guest.console.attach(
-                        to: terminal, showingLastLine: echo == nil, limits: limits, checkpoint: checkpoint)
-                }.mapError { HostFailure(.noTerminal, "the console cannot be attached: \($0)") }
+        let hasTime = try GuestObject.deadline(arguments, wall: 1)
+        return try owner.running(arguments, limits) { [owner, console] limits, checkpoint in
+            // What is on the terminal already is not echoed there once more.
+            let echo = console.onOutput
+            console.onOutput = nil
+            defer { console.onOutput = echo }
+            do throws(ConsoleTerminalError) {
+                return try owner.guest.console.attach(
+                    to: terminal, showingLastLine: echo == nil, limits: limits
+                ) { checkpoint() && hasTime() }
+            } catch {
+                throw HostFailure(.noTerminal, "the console cannot be attached: \(error)")
             }
-        }.get()
-        return owner.stopped(stop, at: arguments.span)
+        } finish: { [owner] in
+            .object(owner.stopped($0, at: arguments.span))
+        }
     }
 
     // MARK: - Waiting
 
     /// Runs the guest until what the first argument describes appears after the last match.
-    private func wait(_ arguments: Arguments) throws -> StopObject {
+    private func wait(_ arguments: Arguments) throws -> ScriptValue {
         let limits = try GuestObject.limits(arguments, within: 1, instructions: 2)
         let matcher: ([UInt8], Int) -> Range<Int>?
         let wanted: String
@@ -107,22 +110,26 @@ final class ConsoleObject: HostObject {
             matcher = { [console] in scanner.match($0, from: console.typed.skip($0, from: $1)) }
         case _: throw arguments.wrongType(0, "a text or a pattern")
         }
-        let (stop, match) = try run(arguments, wall: 3, limits, matcher)
-        guard let match else { throw failure("\(wanted) did not appear", stop) }
-        let text = String(decoding: console.output[match], as: UTF8.self)
-        return StopObject(stop, guest: owner, span: arguments.span, match: text)
+        return try run(arguments, wall: 3, limits, matcher) { [self] stop, match in
+            guard let match else { throw failure("\(wanted) did not appear", stop) }
+            let text = String(decoding: console.output[match], as: UTF8.self)
+            return .object(StopObject(stop, guest: owner, span: arguments.span, match: text))
+        }
     }
 
     private func run(
-        _ arguments: Arguments, wall: Int, _ limits: RunLimits, _ matcher: @escaping ([UInt8], Int) -> Range<Int>?
-    ) throws -> (stop: Stop, match: Range<Int>?) {
-        let result = try owner.running(arguments, limits) { limits, checkpoint in
-            Result { try GuestObject.deadline(arguments, wall: wall, checkpoint) }.map { checkpoint in
-                owner.guest.console.wait(matching: matcher, limits: limits, checkpoint: checkpoint)
-            }
-        }.get()
-        _ = owner.stopped(result.stop, at: arguments.span)
-        return result
+        _ arguments: Arguments, wall: Int, _ limits: RunLimits, _ matcher: @escaping ([UInt8], Int) -> Range<Int>?,
+        finish: @escaping (Stop, Range<Int>?) throws -> ScriptValue
+    ) throws -> ScriptValue {
+        let hasTime = try GuestObject.deadline(arguments, wall: wall)
+        return try owner.running(arguments, limits) { [owner] limits, checkpoint in
+            owner.guest.console.wait(matching: matcher, limits: limits) { checkpoint() && hasTime() }
+        } isDone: {
+            $0.match != nil
+        } finish: { [owner] result in
+            _ = owner.stopped(result.stop, at: arguments.span)
+            return try finish(result.stop, result.match)
+        }
     }
 
     private func failure(_ message: String, _ stop: Stop) -> HostFailure {
@@ -137,24 +144,17 @@ final class ConsoleObject: HostObject {
     // MARK: - Commands
 
     /// Types a line; the last line before it is taken for the prompt, whose return ends the command.
-    private func command(_ arguments: Arguments) throws -> String {
+    private func command(_ arguments: Arguments) throws -> ScriptValue {
         let text = try arguments.string(0)
         let limits = try GuestObject.limits(arguments, within: 1, instructions: nil)
-        let result = try owner.running(arguments, limits) { limits, checkpoint in
-            Result { try GuestObject.deadline(arguments, wall: 2, checkpoint) }.map { checkpoint in
-                Result { () throws(ConsoleError) in
-                    try owner.guest.console.command(text, limits: limits, checkpoint: checkpoint)
-                }
-            }
-        }.get()
-        switch result {
-        case .success(let output): return output
-        case .failure(let error):
-            guard let stop = error.stop else {
-                throw HostFailure(.timeout, error.message, notes: ["wait for it first: `console.wait(\"# \")`"])
-            }
-            _ = owner.stopped(stop, at: arguments.span)
-            throw failure(error.message, stop)
+        try owner.checkIdle()
+        guard let command = console.type(command: text) else {
+            throw HostFailure(
+                .timeout, "there is no prompt to type at", notes: ["wait for it first: `console.wait(\"# \")`"])
+        }
+        return try run(arguments, wall: 2, limits, command.matcher) { [self] stop, match in
+            guard let match else { throw failure("the prompt did not come back", stop) }
+            return .string(command.printed(before: match, in: console.output))
         }
     }
 }

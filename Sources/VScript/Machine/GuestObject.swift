@@ -115,23 +115,54 @@ final class GuestObject: TabledObject, EventSource {
     // MARK: - Running
 
     /// Runs something that ends in a stop; scripts' handlers can fail meanwhile.
+    ///
+    /// `body` runs within limits as long as the checkpoint is true. In a session that gives way it is called again, with
+    /// what is left of the limits, unless `isDone` says that what it gave is the end although the checkpoint had it
+    /// pause. `finish` makes the script's value of what it gave at last.
     func running<Result>(
-        _ arguments: Arguments, _ limits: RunLimits, _ body: (RunLimits, @escaping () -> Bool) -> Result
-    ) throws -> Result {
+        _ arguments: Arguments, _ limits: RunLimits,
+        _ body: @escaping (RunLimits, @escaping () -> Bool) throws -> Result,
+        isDone: @escaping (Result) -> Bool = { _ in false },
+        finish: @escaping (Result) throws -> ScriptValue
+    ) throws -> ScriptValue {
         try checkIdle()
-        isRunning = true
         handlerError = nil
         let context = arguments.context
-        let start = (instructions: guest.instructions, time: guest.time)
-        let result = body(session.budget(limits)) { [unowned self] in !context.isInterrupted && handlerError == nil }
-        isRunning = false
-        if let error = handlerError {
-            handlerError = nil
-            throw error
+        var left = limits
+        isRunning = true
+        return try context.inTurns { [self] in
+            let start = (instructions: guest.instructions, time: guest.time)
+            var (isPaused, slices) = (false, 0)
+            let result: Result
+            do {
+                result = try body(session.budget(left)) { [self] in
+                    guard !context.isInterrupted, handlerError == nil else { return false }
+                    slices += 1
+                    if slices > 1, context.givesWay { isPaused = true }
+                    return !isPaused
+                }
+            } catch {
+                isRunning = false
+                throw error
+            }
+            let used = (instructions: guest.instructions &- start.instructions, time: guest.time &- start.time)
+            left.spend(instructions: used.instructions, time: used.time)
+            if isPaused, !isDone(result) {
+                do { try session.count(instructions: used.instructions, time: used.time) } catch {
+                    isRunning = false
+                    throw error
+                }
+                return nil
+            }
+            isRunning = false
+            if let error = handlerError {
+                handlerError = nil
+                throw error
+            }
+            if context.isInterrupted { throw context.interruption }
+            try session.count(instructions: used.instructions, time: used.time)
+            return try finish(result)
         }
-        if context.isInterrupted { throw context.interruption }
-        try session.count(instructions: guest.instructions &- start.instructions, time: guest.time &- start.time)
-        return result
     }
 
     /// Lets something else than a script run the guest; handlers work, and what they throw is thrown.
@@ -175,13 +206,11 @@ final class GuestObject: TabledObject, EventSource {
         return limits
     }
 
-    /// Ends a run after so much time of the host.
-    static func deadline(
-        _ arguments: Arguments, wall: Int, _ checkpoint: @escaping () -> Bool
-    ) throws(HostFailure) -> () -> Bool {
-        guard let time = try arguments.optionalDuration(wall) else { return checkpoint }
+    /// Whether the time of the host is left that a run may take.
+    static func deadline(_ arguments: Arguments, wall: Int) throws(HostFailure) -> () -> Bool {
+        guard let time = try arguments.optionalDuration(wall) else { return { true } }
         let end = ContinuousClock.now + .nanoseconds(time)
-        return { checkpoint() && ContinuousClock.now < end }
+        return { ContinuousClock.now < end }
     }
 
     static let members = MemberTable<GuestObject>(
@@ -219,20 +248,21 @@ final class GuestObject: TabledObject, EventSource {
                 guest, arguments in
                 let until = try guest.filter(arguments.value(0), arguments)
                 let limits = try limits(arguments, within: 1, instructions: 2)
-                let stop = try guest.running(arguments, limits) { limits, checkpoint in
-                    Result { try deadline(arguments, wall: 3, checkpoint) }.map { checkpoint in
-                        guest.guest.run(until: until, limits: limits, checkpoint: checkpoint)
-                    }
-                }.get()
-                return .object(guest.stopped(stop, at: arguments.span))
+                let hasTime = try deadline(arguments, wall: 3)
+                return try guest.running(arguments, limits) { limits, checkpoint in
+                    guest.guest.run(until: until, limits: limits) { checkpoint() && hasTime() }
+                } finish: {
+                    .object(guest.stopped($0, at: arguments.span))
+                }
             },
             Builtin("step(count?)", "Executes instructions, one if not told how many.") { guest, arguments in
                 let count = try arguments.optionalInteger(0, in: 1...Int128(UInt64.max)) ?? 1
                 let limits = RunLimits(instructions: UInt64(count))
-                let stop = try guest.running(arguments, limits) { limits, checkpoint in
+                return try guest.running(arguments, limits) { limits, checkpoint in
                     guest.guest.run(limits: limits, checkpoint: checkpoint)
+                } finish: {
+                    .object(guest.stopped($0, at: arguments.span))
                 }
-                return .object(guest.stopped(stop, at: arguments.span))
             },
             Builtin("reset()", "Resets the machine as its reset line would.") { guest, _ in
                 try guest.checkIdle()

@@ -48,17 +48,18 @@ final class ListingObject: HostObject {
 
 extension ListingObject {
     /// Instructions: address, nearest name, bytes, text.
-    convenience init(_ instructions: [DisassembledInstruction], of guest: GuestObject) {
+    convenience init(_ instructions: [DisassembledInstruction], of guest: GuestObject? = nil) {
+        func place(_ address: UInt64) -> String { guest?.place(address) ?? hexadecimal(address) }
         self.init(
             instructions.map {
                 .named([
-                    "address": .integer($0.address), "place": .string(guest.place($0.address)),
+                    "address": .integer($0.address), "place": .string(place($0.address)),
                     "bytes": .bytes($0.bytes), "text": .string($0.text),
                 ])
             },
             lines: instructions.map { instruction in
                 let bytes = instruction.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
-                let place = guest.place(instruction.address)
+                let place = place(instruction.address)
                 let address = hexadecimal(instruction.address)
                 return "\(address)\(place == address ? "" : " \(place)")".padded(to: 40)
                     + bytes.joined(separator: " ").padded(to: 32) + instruction.text

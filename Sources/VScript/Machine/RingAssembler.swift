@@ -164,6 +164,13 @@ extension CodeMode {
 }
 
 extension Assembly {
+    /// The instructions that its bytes are.
+    func disassembled() throws -> ListingObject {
+        let bytes = try assembled().bytes
+        return ListingObject(
+            DisassembledInstruction.all(in: bytes, at: origin ?? 0, mode: CodeMode(bits: bits ?? 64)))
+    }
+
     /// The bytes and labels of the code on its own.
     func assembled() throws -> Assembled {
         try RingAssembler.assemble(source, Assembler(mode: CodeMode(bits: bits ?? 64), origin: origin ?? 0)) {

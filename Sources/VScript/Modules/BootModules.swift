@@ -4,7 +4,7 @@ import VirtualMachine
 
 extension StandardModules {
     static let linux = Module(
-        name: "linux",
+        name: "linux", summary: "Linux kernels.",
         functions: [
             Builtin("bzImage(path, initrd?, append?)", "A Linux kernel by its 64-bit or 32-bit boot protocol.") {
                 _, arguments in
@@ -18,7 +18,7 @@ extension StandardModules {
         ])
 
     static let multiboot = Module(
-        name: "multiboot",
+        name: "multiboot", summary: "Kernels of the Multiboot specification.",
         functions: [
             Builtin(
                 "kernel(path, modules?, append?)",
@@ -37,7 +37,7 @@ extension StandardModules {
         ])
 
     static let flat = Module(
-        name: "flat",
+        name: "flat", summary: "Images without a format.",
         functions: [
             Builtin("image(content, at, mode?, entry?)", "Bytes, code or a file that run where they lie.") {
                 _, arguments in

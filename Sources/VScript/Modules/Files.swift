@@ -36,11 +36,15 @@ public struct Files: Sendable {
         return Files(access: .directories(reading: readable + reading, writing: writable + writing))
     }
 
-    /// Opens a file and gives its descriptor.
+    /// Opens a file and gives its descriptor; writing makes the folders that the path lacks.
     func open(_ path: String, forWriting: Bool) throws(HostFailure) -> Int32 {
         let flags = (forWriting ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY) | O_CLOEXEC
         guard case .directories(let readable, let writable) = access else {
-            let descriptor = Self.openFile(AT_FDCWD, path, flags)
+            var descriptor = Self.openFile(AT_FDCWD, path, flags)
+            if descriptor < 0, forWriting, errno == ENOENT {
+                Self.makeFolders(of: path)
+                descriptor = Self.openFile(AT_FDCWD, path, flags)
+            }
             guard descriptor >= 0 else { throw Self.failure(path, forWriting) }
             return descriptor
         }
@@ -105,6 +109,8 @@ public struct Files: Sendable {
         for (index, part) in parts.enumerated() {
             guard current >= 0 else { throw failure(path, forWriting) }
             let isLast = index == parts.count - 1
+            // That the folder exists already is fine; whatever else is wrong with it, opening it tells.
+            if forWriting, !isLast { mkdirat(current, part, 0o777) }
             let next = openFile(
                 current, part, (isLast ? flags : O_RDONLY | O_DIRECTORY | O_CLOEXEC) | O_NOFOLLOW)
             let reason = errno
@@ -114,6 +120,13 @@ public struct Files: Sendable {
         }
         guard current >= 0 else { throw failure(path, forWriting) }
         return current
+    }
+
+    /// Makes the folders that a path leads through, as far as they do not exist.
+    private static func makeFolders(of path: String) {
+        for index in path.indices where path[index] == "/" && index > path.startIndex {
+            mkdir(String(path[..<index]), 0o777)
+        }
     }
 
     private static func openFile(_ directory: Int32, _ path: String, _ flags: Int32) -> Int32 {

@@ -1,8 +1,13 @@
+import VScriptSyntax
+
 /// The modules that are part of the library.
+///
+/// Those that make boot images are of Swift; the others are written in vscript (`stdlib`), over primitives of Swift.
 enum StandardModules {
-    /// A module with its members.
+    /// A module of Swift.
     struct Module: Sendable {
         let name: String
+        let summary: String
         let functions: [Builtin<Void>]
 
         /// The module as scripts hold it.
@@ -14,96 +19,71 @@ enum StandardModules {
         }
     }
 
-    static let all: [Module] = [linux, multiboot, flat, file, args]
+    /// Modules of Swift that every script may import.
+    static let native: [Module] = [linux, multiboot, flat]
 
-    static let file = Module(
-        name: "file",
-        functions: [
-            Builtin("text(path)", "The text of a file; what is not UTF-8 becomes U+FFFD.") { _, arguments in
-                .string(
-                    String(decoding: try HostFile.read(try arguments.string(0), arguments.context.files), as: UTF8.self)
-                )
-            },
-            Builtin("bytes(path)", "The bytes of a file.") { _, arguments in
-                .bytes(try HostFile.read(try arguments.string(0), arguments.context.files))
-            },
-            Builtin("exists(path)", "Whether there is a file that can be read.") { _, arguments in
-                .bool(HostFile.exists(try arguments.string(0), arguments.context.files))
-            },
-            Builtin("write(path, content)", "Writes a text or bytes to a file, replacing what it held.") {
-                _, arguments in
-                try HostFile.write(try arguments.bytes(1), to: try arguments.string(0), arguments.context.files)
-                return .nil
-            },
-            Builtin("json(path, value)", "Writes a value to a file as JSON.") { _, arguments in
-                let text = try (arguments.values[1] ?? .nil).json().text + "\n"
-                try HostFile.write(Array(text.utf8), to: try arguments.string(0), arguments.context.files)
-                return .nil
-            },
-            Builtin(
-                "csv(path, rows)", "Writes a list of maps to a file as CSV, with the keys of all in the first line."
-            ) {
-                _, arguments in
-                try HostFile.write(Array(try csv(arguments).utf8), to: try arguments.string(0), arguments.context.files)
-                return .nil
-            },
-        ])
+    /// Modules of Swift that only modules of the library import: what the language cannot express.
+    static let primitives: [Module] = [hostArguments, hostFile, hostJSON, hostMath, hostRegex]
 
-    private static func csv(_ arguments: Arguments) throws(HostFailure) -> String {
-        let rows = try arguments.list(1)
-        var columns: [String] = []
-        var fields: [[String: ScriptValue]] = []
-        for row in rows.items {
-            guard case .map(let map) = row else { throw arguments.wrongType(1, "a list of maps") }
-            fields.append(Dictionary(map.pairs.map { ($0.key.text, $0.value) }) { $1 })
-            for (key, _) in map.pairs where !columns.contains(key.text) { columns.append(key.text) }
-        }
-        func field(_ text: String) -> String {
-            let isPlain = !text.contains { $0 == "," || $0 == "\"" || $0.isNewline }
-            return isPlain ? text : "\"\(text.replacing("\"", with: "\"\""))\""
-        }
-        var lines = [columns.map(field)]
-        for row in fields { lines.append(columns.map { field(row[$0]?.text ?? "") }) }
-        return lines.map { $0.joined(separator: ",") + "\r\n" }.joined()
+    /// The module of the functions that every script has, for modules that have functions of the same names.
+    static let preludeName = "host.prelude"
+
+    /// The modules that are written in vscript.
+    static let scripted: [ScriptedModule] = EmbeddedModules.sources.map { ScriptedModule($0.name, $0.text) }
+
+    /// What scripts may import.
+    static let names = Set(native.map(\.name) + EmbeddedModules.sources.map(\.name))
+}
+
+/// A module of the library that is written in vscript.
+struct ScriptedModule: Sendable {
+    let name: String
+    let file: SourceFile
+
+    /// What the names of the library's files begin with.
+    private static let filePrefix = "stdlib:"
+
+    init(_ name: String, _ text: String) {
+        self.name = name
+        file = SourceFile(text, named: Self.filePrefix + name)
     }
 
-    static let args = Module(
-        name: "args",
-        functions: [
-            Builtin("string(name, default?)", "The value of `--name value` or `--name=value`.") { _, arguments in
-                if let text = try option(arguments) { return .string(text) }
-                return try fallback(arguments)
-            },
-            Builtin("int(name, default?)", "The value of `--name number`.") { _, arguments in
-                guard let text = try option(arguments) else { return try fallback(arguments) }
-                guard let number = Int128(text), Value.integers.contains(number) else {
-                    throw HostFailure(.conversion, "`--\(try arguments.string(0)) \(text)` is not a whole number")
-                }
-                return .int(number)
-            },
-            Builtin("flag(name)", "Whether `--name` was given.") { _, arguments in
-                .bool(arguments.context.environment.arguments.contains("--\(try arguments.string(0))"))
-            },
-            Builtin("all()", "All arguments after `--`.") { _, arguments in
-                .items(arguments.context.environment.arguments.map(ScriptValue.string))
-            },
-        ])
+    /// Whether a file is part of the library: errors in it are told where a script has called it.
+    static func contains(_ file: SourceFile) -> Bool { file.name.hasPrefix(filePrefix) }
 
-    private static func option(_ arguments: Arguments) throws(HostFailure) -> String? {
-        let name = "--\(try arguments.string(0))"
-        let given = arguments.context.environment.arguments
-        if let joined = given.last(where: { $0.hasPrefix("\(name)=") }) {
-            return String(joined.dropFirst(name.count + 1))
-        }
-        guard let position = given.lastIndex(of: name) else { return nil }
-        guard position + 1 < given.count else { throw HostFailure(.wrongArguments, "`\(name)` needs a value after it") }
-        return given[position + 1]
+    /// The module's code.
+    func compile() throws(CompilationError) -> Program {
+        let primitives = StandardModules.primitives.map(\.name) + [StandardModules.preludeName]
+        return try Program(file, for: .none, modules: ModuleNames(StandardModules.names.union(primitives)))
+    }
+}
+
+/// The texts of the library's modules, for tests and tools.
+package enum StandardLibrary {
+    /// The text of each module that is written in vscript, by its name.
+    package static let texts = Dictionary(EmbeddedModules.sources.map { ($0.name, $0.text) }) { $1 }
+}
+
+/// The modules that a script may import by name.
+struct ModuleNames {
+    /// Those of the library.
+    let library: Set<String>
+    /// Directories whose scripts are modules too; they come first.
+    let searchPath: [String]
+
+    init(_ library: Set<String> = StandardModules.names, searchPath: [String] = []) {
+        self.library = library
+        self.searchPath = searchPath
     }
 
-    private static func fallback(_ arguments: Arguments) throws(HostFailure) -> ScriptValue {
-        if let value = arguments.values[1] { return value }
-        throw HostFailure(
-            .wrongArguments, "the script needs `--\(try arguments.string(0))`",
-            notes: ["arguments follow `--` on the command line"])
+    func contains(_ name: String) -> Bool {
+        library.contains(name) || Self.path(of: name, in: searchPath, .all) != nil
+    }
+
+    /// The file of a module in the first of the directories that holds it.
+    static func path(of name: String, in directories: [String], _ files: Files) -> String? {
+        let file = name.replacing(".", with: "/") + ".vscript"
+        return directories.lazy.map { $0.hasSuffix("/") ? $0 + file : "\($0)/\(file)" }
+            .first { HostFile.exists($0, files) }
     }
 }

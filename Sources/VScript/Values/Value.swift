@@ -87,9 +87,13 @@ extension Value {
     private static let countLimit = 1 << 22
 
     /// A copy of a session's value.
-    init(_ cell: Cell, in heap: Heap) {
-        var left = Self.countLimit
-        self.init(cell, in: heap, depth: 0, left: &left)
+    init(_ cell: Cell, in heap: Heap) { self = Self.copy(cell, in: heap).value }
+
+    /// A copy of a session's value, and how many values it is made of.
+    static func copy(_ cell: Cell, in heap: Heap) -> (value: Value, count: Int) {
+        var left = countLimit
+        let value = Value(cell, in: heap, depth: 0, left: &left)
+        return (value, countLimit - left)
     }
 
     private init(_ cell: Cell, in heap: Heap, depth: Int, left: inout Int) {

@@ -5,6 +5,8 @@ import VScript
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Checks scripts without running them.")
 
+    @OptionGroup var modules: ModuleOptions
+
     @OptionGroup var options: ReportOptions
 
     @Argument(help: ArgumentHelp("The scripts; - is the standard input.", valueName: "file"))
@@ -12,6 +14,6 @@ struct Check: ParsableCommand {
 
     func run() throws {
         let reporter = options.reporter
-        try end(files.eachScript(reporter) { $0.compile(reporter) == nil ? .usage : .success })
+        try end(files.eachScript(reporter) { $0.importing(modules).compile(reporter) == nil ? .usage : .success })
     }
 }

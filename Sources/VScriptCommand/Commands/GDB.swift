@@ -19,6 +19,8 @@ struct GDB: ParsableCommand {
     @Option(help: ArgumentHelp("Which guest, if there are several.", valueName: "name"))
     var guest: String?
 
+    @OptionGroup var modules: ModuleOptions
+
     @Argument(help: ArgumentHelp("The script that declares the guest.", valueName: "file"))
     var file: String
 
@@ -28,6 +30,6 @@ struct GDB: ParsableCommand {
     func run() throws {
         let source = try Source(path: file)
         throw ArgumentParser.ExitCode(
-            GDBSession.run(source.file, arguments: arguments, guest: guest, port: port))
+            GDBSession.run(source.file, arguments: arguments, guest: guest, port: port, modules: modules))
     }
 }

@@ -19,11 +19,14 @@ struct Repl: ParsableCommand {
     @Argument(help: ArgumentHelp("What the script finds in the module `args`.", valueName: "arguments"))
     var arguments: [String] = []
 
+    @OptionGroup var modules: ModuleOptions
+
     @Flag(help: "Speaks one object of JSON per line, both ways, instead of text.")
     var json = false
 
     func run() throws {
         let source = try file.map { try Source(path: $0) }
-        throw ArgumentParser.ExitCode(InteractiveSession.run(source?.file, arguments: arguments, json: json))
+        throw ArgumentParser.ExitCode(
+            InteractiveSession.run(source?.file, arguments: arguments, json: json, modules: modules))
     }
 }

@@ -13,6 +13,8 @@ struct Run: ParsableCommand {
         help: ArgumentHelp("Then serves the guest to gdb on a port of this host; 0 chooses one.", valueName: "port"))
     var gdb: UInt16?
 
+    @OptionGroup var modules: ModuleOptions
+
     @OptionGroup var options: ReportOptions
 
     @Argument(help: ArgumentHelp("The script; - is the standard input.", valueName: "file"))
@@ -25,17 +27,18 @@ struct Run: ParsableCommand {
         let reporter = options.reporter
         if let code {
             // There is no file, so that the first positional argument is the script's.
-            return try end(Source(text: code).run([file].compactMap { $0 } + arguments, reporter))
+            return try end(Source(text: code).importing(modules).run([file].compactMap { $0 } + arguments, reporter))
         }
         if let gdb {
             guard let file else { throw ValidationError("`--gdb` needs a script that declares a guest") }
             let source = try Source(path: file)
             throw ArgumentParser.ExitCode(
-                GDBSession.run(source.file, arguments: arguments, guest: nil, port: gdb))
+                GDBSession.run(source.file, arguments: arguments, guest: nil, port: gdb, modules: modules))
         }
         guard let file else {
-            throw ArgumentParser.ExitCode(InteractiveSession.run(nil, arguments: arguments, json: options.json))
+            throw ArgumentParser.ExitCode(
+                InteractiveSession.run(nil, arguments: arguments, json: options.json, modules: modules))
         }
-        try end([file].eachScript(reporter) { $0.run(arguments, reporter) })
+        try end([file].eachScript(reporter) { $0.importing(modules).run(arguments, reporter) })
     }
 }

@@ -35,6 +35,8 @@ struct TestCommand: ParsableCommand {
     @Flag(help: "Writes TAP 14 to the standard output instead of text.")
     var tap = false
 
+    @OptionGroup var modules: ModuleOptions
+
     @OptionGroup var options: ReportOptions
 
     @Argument(help: ArgumentHelp("Scripts and folders; the current one if there are none.", valueName: "path"))
@@ -56,8 +58,9 @@ struct TestCommand: ParsableCommand {
 
     func run() throws {
         if let workerScript {
-            return try end(TestWorker(only: workerTest, updates: update).run(workerScript))
+            return try end(TestWorker(only: workerTest, updates: update, modules: modules).run(workerScript))
         }
+        modules.export()
         let reporter = options.reporter
         let output = self.output(reporter)
         var status = VScript.ExitCode.success

@@ -8,6 +8,7 @@ struct TestWorker {
     let only: Int?
     /// Whether golden files are written anew.
     let updates: Bool
+    let modules: ModuleOptions
 
     /// Runs the script and tells what happens on the standard output.
     func run(_ path: String) -> ExitCode {
@@ -17,8 +18,9 @@ struct TestWorker {
         } catch {
             return fail(error.diagnostic, .usage)
         }
-        guard let program = source.compile(Reporter(isJSON: true)) else { return .usage }
+        guard let program = source.importing(modules).compile(Reporter(isJSON: true)) else { return .usage }
         let session = Session(files: .all)
+        session.interface = modules.interface
         session.environment.updatesGoldenFiles = updates
         session.output = { send(.output($0)) }
         session.tests.selects = { [only] in $0 == only }

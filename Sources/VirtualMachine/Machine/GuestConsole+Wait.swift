@@ -53,22 +53,42 @@ extension GuestConsole {
     package func command(
         _ line: String, limits: RunLimits, checkpoint: (() -> Bool)?
     ) throws(ConsoleError) -> String {
+        guard let command = type(command: line) else { throw failure("there is no prompt to type at", nil) }
+        let found = wait(matching: command.matcher, limits: limits, checkpoint: checkpoint)
+        guard let match = found.match else { throw failure("the prompt did not come back", found.stop) }
+        return command.printed(before: match, in: output)
+    }
+
+    /// A line that has been typed at a prompt.
+    package struct Command {
+        /// What was typed, with its end.
+        fileprivate let line: String
+        /// Where the output ended when it was typed.
+        fileprivate let start: Int
+        /// Finds the prompt when it is back.
+        package let matcher: ([UInt8], Int) -> Range<Int>?
+
+        /// What the line has printed, without its echo.
+        package func printed(before prompt: Range<Int>, in output: [UInt8]) -> String {
+            var printed = output[start..<prompt.lowerBound]
+            if case .passed(let end) = Echo(line, from: start).progress(in: output), end <= prompt.lowerBound {
+                printed = output[end..<prompt.lowerBound]
+            }
+            var text = String(decoding: printed, as: UTF8.self).replacing("\r\n", with: "\n")[...]
+            while text.last?.isNewline == true { text.removeLast() }
+            return String(text)
+        }
+    }
+
+    /// Types a line at the prompt that the last line of the output is; nil if there is none.
+    package func type(command line: String) -> Command? {
         let newline = UInt8(ascii: "\n")
         let prompt = output[((output.lastIndex(of: newline) ?? -1) + 1)...]
-        guard !prompt.isEmpty else { throw failure("there is no prompt to type at", nil) }
+        guard !prompt.isEmpty else { return nil }
         let start = output.count
         let scanner = TextScanner([newline] + prompt)
         send(line + "\n")
-        let found = wait(
-            matching: { bytes, _ in scanner.match(bytes, from: start) }, limits: limits, checkpoint: checkpoint)
-        guard let match = found.match else { throw failure("the prompt did not come back", found.stop) }
-        var printed = output[start..<match.lowerBound]
-        if case .passed(let end) = Echo(line + "\n", from: start).progress(in: output), end <= match.lowerBound {
-            printed = output[end..<match.lowerBound]
-        }
-        var text = String(decoding: printed, as: UTF8.self).replacing("\r\n", with: "\n")[...]
-        while text.last?.isNewline == true { text.removeLast() }
-        return String(text)
+        return Command(line: line + "\n", start: start) { bytes, _ in scanner.match(bytes, from: start) }
     }
 
     private static func checkpoint(_ wall: Duration?) -> (() -> Bool)? {

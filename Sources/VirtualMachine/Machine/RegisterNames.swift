@@ -105,3 +105,14 @@ enum RegisterNames {
         register.width == 64 ? .max : (1 << UInt64(register.width)) - 1
     }
 }
+
+/// The registers that are read most, for `CPUView`'s subscript; others are read by a text.
+public enum RegisterName: String, Sendable, CaseIterable {
+    case rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15
+    case rip, rflags, cs, ss, ds, es, fs, gs, cr0, cr2, cr3, cr4, efer
+}
+
+extension CPUView {
+    /// Reads a register.
+    public subscript(register: RegisterName) -> UInt64 { self[register.rawValue] ?? 0 }
+}

@@ -83,7 +83,7 @@ enum ReferencePages {
 
     private static let modules = document(
         "Modules", "What `import` brings.",
-        Catalogue.modules.map { "## \($0.name)\n\n" + entries($0.entries) })
+        Catalogue.modules.map { "## \($0.name)\n\n\($0.summary)\n\n" + entries($0.entries) })
 
     // MARK: - Diagnostics
 

@@ -1,23 +1,11 @@
 import Testing
 import X86
 import X86Engine
+import _SeededNumbers
 
 /// Guest software can put anything into a VMCS, by VMWRITE or straight into memory: entry then fails or is left again,
 /// and the machine stays whole.
 @Suite struct VMXFuzzTests {
-    /// A generator of the SplitMix family, so that a failure can be repeated by its seed.
-    private struct Generator: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var word = state
-            word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-            word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-            return word ^ word >> 31
-        }
-    }
-
     private static let code = """
         again:
         cpuid
@@ -50,7 +38,7 @@ import X86Engine
         """
 
     /// Sets random controls among those that the capability MSRs allow.
-    private func randomizeControls(_ vmx: VMXMachine, _ generator: inout Generator) {
+    private func randomizeControls(_ vmx: VMXMachine, _ generator: inout SeededNumbers) {
         for (index, field) in [
             (UInt32(0x48D), VMCSField.pinBasedControls), (0x48E, .primaryControls), (0x48B, .secondaryControls),
             (0x48F, .exitControls), (0x490, .entryControls),
@@ -73,7 +61,7 @@ import X86Engine
         vmx[.guestDR7] = 0x400
     }
 
-    private func corrupt(_ vmx: VMXMachine, _ generator: inout Generator) {
+    private func corrupt(_ vmx: VMXMachine, _ generator: inout SeededNumbers) {
         let fields = VMCSField.allCases
         for _ in 0..<Int(generator.next() % 3) {
             let field = fields[Int(generator.next() % UInt64(fields.count))]
@@ -91,7 +79,7 @@ import X86Engine
 
     @Test(arguments: UInt64(1)...60)
     func anyVMCSIsRefusedOrLeftAgain(seed: UInt64) throws {
-        var generator = Generator(state: seed)
+        var generator = SeededNumbers(seed)
         let kinds: [VMXMachine.GuestKind] = [.long, .protected, .real]
         let vmx = try VMXMachine(guest: kinds[Int(seed % 3)])
         vmx.useEPT(accessedAndDirty: seed % 2 == 0)

@@ -1,4 +1,6 @@
-/// Numbers that depend on a seed alone (SplitMix64).
+/// Pseudo-random numbers that depend on a seed alone, so that a failure can be repeated.
+///
+/// SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
 package struct SeededNumbers: RandomNumberGenerator {
     private var state: UInt64
 
@@ -13,9 +15,9 @@ package struct SeededNumbers: RandomNumberGenerator {
     }
 
     /// A number below `limit`, which is positive.
-    mutating func below(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
+    package mutating func below(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
 
-    mutating func chance(_ part: Int, in whole: Int) -> Bool { below(whole) < part }
+    package mutating func chance(_ part: Int, in whole: Int) -> Bool { below(whole) < part }
 
-    mutating func pick<Item>(_ items: [Item]) -> Item { items[below(items.count)] }
+    package mutating func pick<Item>(_ items: [Item]) -> Item { items[below(items.count)] }
 }
