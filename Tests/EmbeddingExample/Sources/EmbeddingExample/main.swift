@@ -1,22 +1,28 @@
 import VScript
 
+/// What scripts have given their students.
+final class Marks {
+    private(set) var points: [String: Int] = [:]
+
+    func add(_ points: Int, to student: String) { self.points[student, default: 0] += points }
+}
+
 /// Grades scripts of strangers, one after the other, and gives way to other tasks meanwhile.
 actor Grader {
     private let session = Session(limits: .untrusted)
-    private var points: [String: Int] = [:]
+    private let marks = Marks()
 
     init() {
+        let marks = marks
         session.output = { _ in }
+        session.define("grade") { (student: String, points: Int) in marks.add(points, to: student) }
         session["student"] = "ada"
     }
 
     /// The points that a script gives its student.
     func grade(_ source: String) async throws -> Int {
-        session.define("grade") { [unowned self] (student: String, points: Int) in
-            self.points[student, default: 0] += points
-        }
         try await session.run(Program(source, named: "lesson.vscript", for: session.interface))
-        return points["ada"] ?? 0
+        return marks.points["ada"] ?? 0
     }
 
     /// How often the guest of the last script has entered ring 0, by the engine's own API.
