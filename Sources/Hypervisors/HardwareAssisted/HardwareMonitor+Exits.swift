@@ -15,8 +15,8 @@ extension HardwareMonitor: VirtualMachineMonitor {
         default: break
         }
         takeBack()
-        // What only ends a run of the machine's leaves the guest where it is.
-        if exit.cause != .externalInterrupt(vector: nil) {
+        // What only ends a run of the machine's, and what leaves the guest only because it is watched, is no crossing.
+        if exit.cause != .externalInterrupt(vector: nil), !isOnlyWatched(exit.cause) {
             let verdict = left(.exit(exit))
             guard verdict == .proceed else {
                 pending = .settle(verdict)
@@ -29,6 +29,12 @@ extension HardwareMonitor: VirtualMachineMonitor {
             reportEntry()
         }
         return disposition
+    }
+
+    /// Whether an exception would not have left the guest if nobody had asked for exceptions.
+    private func isOnlyWatched(_ cause: ExitCause) -> Bool {
+        guard case .exception(let fault, .exception) = cause else { return false }
+        return neededExceptions >> UInt32(fault.vector & 31) & 1 == 0
     }
 
     private func dispose(of exit: VMExit) -> ExitDisposition {

@@ -215,14 +215,17 @@ package final class HardwareMonitor: GuestMonitor {
         controls.injection = injection.vector
         controls.interruptWindow = s.pointee.signals & Signal.interrupt != 0 && injection.vector == nil
         controls.allModelSpecificRegisters = knownWatched.contains(.modelSpecificRegister)
-        if knownWatched.contains(.exception) { controls.exceptions = .max }
-        // Without CR0.NE the guest expects FERR# where the machine raises #MF.
-        if s.pointee.cr0 & CR0.NE == 0 { controls.exceptions |= 1 << 16 }
-        if shadow != nil { controls.exceptions |= 1 << 14 }
+        controls.exceptions = knownWatched.contains(.exception) ? .max : neededExceptions
         loadMachine()
         machine.setDeadline(s.pointee.deadline)
         reportEntry()
         backEnd.enter(guest, controls)
+    }
+
+    /// The exceptions that must leave the guest, by vector: without CR0.NE it expects FERR# where the machine raises #MF,
+    /// and shadow page tables are answerable for page faults.
+    var neededExceptions: UInt32 {
+        (guest.state.pointee.cr0 & CR0.NE == 0 ? 1 << 16 : 0) | (shadow != nil ? 1 << 14 : 0)
     }
 
     /// Gives the machine's processor the guest's state, with what the monitor owns of it.

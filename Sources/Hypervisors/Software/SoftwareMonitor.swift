@@ -346,6 +346,11 @@ package final class SoftwareMonitor: GuestMonitor {
         let flags = guest.systemFlags & owned | machine.systemFlags & ~owned
         guest.takeUnprivilegedState(from: machine)
         guest.systemFlags = flags
+        // Null selectors are loaded without a fault; everything else meets the monitor's descriptor table and comes here.
+        virtual.pointee.es = physical.pointee.es
+        virtual.pointee.ds = physical.pointee.ds
+        virtual.pointee.fs = physical.pointee.fs
+        virtual.pointee.gs = physical.pointee.gs
         virtual.pointee.rip = exit.rip
         virtual.pointee.interruptShadow = physical.pointee.interruptShadow
         physical.pointee.interruptShadow = 0

@@ -90,7 +90,7 @@ final class CrossingListener: MonitorObserver {
 
 extension Guest {
     /// What is in the registers of a call to the hypervisor.
-    fileprivate var hypercallRegisters: Transition.Call {
+    var hypercallRegisters: Transition.Call {
         let s = processor.state.pointee
         return Transition.Call(number: s.rax, arguments: [s.rdi, s.rsi, s.rdx, s.r10, s.r8, s.r9], result: nil)
     }

@@ -136,7 +136,8 @@ extension Guest {
         case .readModelSpecificRegister(let index): (seen.address, seen.isRead) = (UInt64(index), true)
         case .writeModelSpecificRegister(let index, let value): (seen.address, seen.value) = (UInt64(index), value)
         case .writeControlRegister(let number, let value): (seen.address, seen.value) = (UInt64(number), value)
-        case .syscall, .hypercall: seen.value = processor.state.pointee.rax
+        case .syscall: seen.value = processor.state.pointee.rax
+        case .hypercall: (seen.value, seen.call) = (processor.state.pointee.rax, hypercallRegisters)
         case .cpuid(let leaf, _): seen.value = UInt64(leaf)
         case .execute(let address): seen.address = address
         case .memory(let access):
