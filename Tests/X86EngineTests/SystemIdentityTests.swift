@@ -40,10 +40,12 @@ private typealias Layout = TestMachine.Layout
 
     @Test func baseFeaturesOf64BitProcessorsAreClaimed() throws {
         let leaf = try cpuid(1)
-        // FPU TSC MSR PAE CX8 APIC SEP PGE CMOV FXSR SSE SSE2.
-        for bit in [0, 4, 5, 6, 8, 9, 11, 13, 15, 24, 25, 26] { #expect(leaf.edx >> UInt32(bit) & 1 == 1, "\(bit)") }
-        // VME, MCE and MCA are not implemented; nor is AVX; nobody is a hypervisor.
-        for bit in [1, 7, 14] { #expect(leaf.edx >> UInt32(bit) & 1 == 0, "\(bit)") }
+        // FPU TSC MSR PAE MCE CX8 APIC SEP PGE MCA CMOV FXSR SSE SSE2.
+        for bit in [0, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 26] {
+            #expect(leaf.edx >> UInt32(bit) & 1 == 1, "\(bit)")
+        }
+        // VME is not implemented; nor is AVX; nobody is a hypervisor.
+        #expect(leaf.edx >> 1 & 1 == 0)
         for bit in [3, 5, 28, 31] { #expect(leaf.ecx >> UInt32(bit) & 1 == 0, "\(bit)") }
         #expect(try cpuid(0x8000_0001).edx >> 29 & 1 == 1)
         #expect(try cpuid(0x8000_0001, 0, .intel32).edx >> 29 & 1 == 0)
@@ -225,6 +227,22 @@ private typealias Layout = TestMachine.Layout
         let user = try TestMachine()
         user.prepare(.long, ring: 3)
         #expect(try user.runToHalt("mov ecx, 0x10\nrdmsr") == 13)
+    }
+
+    /// No bank, nothing to report.
+    ///
+    /// SDM vol. 3 sections 16.3.1 and 16.4.
+    @Test(arguments: [ProcessorModel.intel64, .amd64, .intel32])
+    func machineCheckArchitectureHasNoBanks(model: ProcessorModel) throws {
+        let processor = try TestMachine(model: model).processor
+        for index: UInt32 in [0x179, 0x17A, 0, 1] { #expect(processor.readMSR(index) == 0) }
+        for index: UInt32 in [0x17A, 0, 1] {
+            #expect(processor.writeMSR(index, 0) && !processor.writeMSR(index, 1))
+        }
+        #expect(!processor.writeMSR(0x179, 0))
+        // IA32_MCG_CTL is there only if MCG_CTL_P says so, IA32_MC0_CTL with a bank.
+        for index: UInt32 in [0x17B, 0x400] { #expect(processor.readMSR(index) == nil) }
+        #expect(model.writableCR4 & CR4.MCE != 0)
     }
 
     @Test func firmwareLeavesRAMWriteBackAndDevicesUncacheable() throws {

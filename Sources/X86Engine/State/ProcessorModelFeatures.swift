@@ -126,9 +126,10 @@ package enum ProcessorFeature: UInt8, CaseIterable, Sendable {
         case .xsaveopt, .xsavec, .xgetbv1: [.xsave]
         case .xsaves: [.xsavec]
         case .tscDeadline, .tscAdjust, .invariantTSC, .rdtscp, .rdpid: [.tsc, .msr]
+        case .mca: [.mce]
         case .x2apic: [.apic, .msr]
         case .vmx, .svm: [.longMode, .pat]
-        case .mtrr, .pat, .sep, .speculationControl, .archCapabilities: [.msr]
+        case .mce, .mtrr, .pat, .sep, .speculationControl, .archCapabilities: [.msr]
         case .singleThreadPredictors, .storeBypassDisable, .branchHistoryControl: [.speculationControl]
         default: []
         }
@@ -147,8 +148,8 @@ package struct FeatureSet: Equatable, Sendable, ExpressibleByArrayLiteral {
     package static let implemented: FeatureSet = {
         var set = FeatureSet()
         for feature in ProcessorFeature.allCases { set.insert(feature) }
-        // MONITOR, virtual-8086 extensions and machine checks are not there.
-        for feature: ProcessorFeature in [.monitor, .vme, .mce, .mca] { set.remove(feature) }
+        // MONITOR and virtual-8086 extensions are not there.
+        for feature: ProcessorFeature in [.monitor, .vme] { set.remove(feature) }
         return set
     }()
 

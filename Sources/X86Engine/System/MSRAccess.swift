@@ -4,6 +4,8 @@ import X86
 
 /// The indices of the MSRs that the processor core has.
 enum MSR {
+    /// P5_MC_ADDR and P5_MC_TYPE.
+    static let machineCheckPentium: ClosedRange<UInt32> = 0...1
     static let timeStampCounter: UInt32 = 0x10
     static let platformIdentifier: UInt32 = 0x17
     static let apicBase: UInt32 = 0x1B
@@ -19,6 +21,8 @@ enum MSR {
     static let sysenterCS: UInt32 = 0x174
     static let sysenterESP: UInt32 = 0x175
     static let sysenterEIP: UInt32 = 0x176
+    static let machineCheckCapabilities: UInt32 = 0x179
+    static let machineCheckStatus: UInt32 = 0x17A
     static let miscEnable: UInt32 = 0x1A0
     static let debugControl: UInt32 = 0x1D9
     static let mtrrVariable: ClosedRange<UInt32> = 0x200...0x20F
@@ -99,6 +103,8 @@ extension Processor {
         case MSR.sysenterCS: return s.pointee.sysenterCS
         case MSR.sysenterESP: return s.pointee.sysenterESP
         case MSR.sysenterEIP: return s.pointee.sysenterEIP
+        // The architecture without a bank (SDM vol. 3 section 16.3.1): nothing here can fail.
+        case MSR.machineCheckCapabilities, MSR.machineCheckStatus, MSR.machineCheckPentium: return 0
         case MSR.miscEnable: return s.pointee.msr.miscEnable
         case MSR.debugControl: return 0
         case MSR.mtrrVariable: return s.pointee.msr.mtrrVariable[Int(index - MSR.mtrrVariable.lowerBound)]
@@ -142,6 +148,8 @@ extension Processor {
         case MSR.mtrrCapabilities, MSR.mtrrDefaultType, MSR.mtrrVariable: features.contains(.mtrr)
         case MSR.archCapabilities: features.contains(.archCapabilities)
         case MSR.sysenterCS, MSR.sysenterESP, MSR.sysenterEIP: features.contains(.sep)
+        case MSR.machineCheckPentium: features.contains(.mce)
+        case MSR.machineCheckCapabilities, MSR.machineCheckStatus: features.contains(.mca)
         case MSR.pat: features.contains(.pat)
         case MSR.apicBase: features.contains(.apic)
         case MSR.featureControl, MSR.vmxCapabilities: features.contains(.vmx)
@@ -176,7 +184,11 @@ extension Processor {
             s.pointee.msr.speculationControl = value
         case MSR.predictionCommand: return value & ~1 == 0
         case MSR.microcodeUpdate, MSR.microcodeRevision: return true
-        case MSR.platformIdentifier, MSR.platformInformation, MSR.mtrrCapabilities, MSR.archCapabilities: return false
+        case MSR.platformIdentifier, MSR.platformInformation, MSR.mtrrCapabilities, MSR.archCapabilities,
+            MSR.machineCheckCapabilities:
+            return false
+        // Software clears them.
+        case MSR.machineCheckStatus, MSR.machineCheckPentium: return value == 0
         case MSR.miscFeatures:
             guard value & ~1 == 0 else { return false }
             s.pointee.msr.miscFeatures = value
