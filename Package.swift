@@ -51,7 +51,9 @@ let package = Package(
             ], path: "Tests/LanguageFuzz"),
         // They run the command as a child process, in pipes and on a pseudo-terminal.
         .testTarget(name: "VScriptCommandTests", dependencies: ["VScriptCommand"]),
-        .testTarget(name: "VScriptREPLTests", dependencies: ["VScriptREPL", "VScriptSyntax", "VirtualMachine", "X86"]),
+        .testTarget(
+            name: "VScriptREPLTests",
+            dependencies: ["VScript", "VScriptREPL", "VScriptSyntax", "VirtualMachine", "X86"]),
     ],
     swiftLanguageModes: [.v6]
 )

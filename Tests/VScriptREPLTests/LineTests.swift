@@ -91,8 +91,9 @@ struct LineTests {
 
     @Test("completion offers commands with a line about each, arguments and symbols")
     func completion() {
-        let words = session.repl.completions(in: "tran", word: 0..<4)
-        #expect(words == [Completion("transitions", "Lists the last changes of privilege level.")])
+        let words = session.repl.completions(in: "tra", word: 0..<3)
+        #expect(
+            words.map(\.word) == ["transitions", "trace", "translation"] && words.allSatisfy { !$0.summary.isEmpty })
         #expect(session.repl.completions(in: "b addI", word: 2..<6).map(\.word) == ["addInt"])
         #expect(session.repl.completions(in: "info g", word: 5..<6).map(\.word) == ["gdt", "guests"])
     }
@@ -111,7 +112,10 @@ struct LineTests {
         var generator = SystemRandomNumberGenerator()
         let words =
             CommandTable.names.filter {
-                !["continue", "c", "run", "r", "quit", "q", "exit", "log", "source", "save", "load", "gdb"].contains($0)
+                ![
+                    "continue", "c", "run", "r", "quit", "q", "exit", "log", "source", "save", "load", "gdb",
+                    "transitions", "history",
+                ].contains($0)
             }
             + [
                 "$rip", "start", "0xffffffffffffffff", "-1", "->", "3->0", "/", "/x", "/999999i", "if", "\"", "*", "é",

@@ -6,11 +6,19 @@ import VirtualMachine
 @Suite(.serialized) struct SymbolLinuxTests {
     private static let limits = RunLimits(time: 30_000_000_000)
 
+    /// One guest for all tests, which run one after the other, and its snapshot at the shell.
+    private nonisolated(unsafe) static var booted: (guest: Guest, shell: GuestSnapshot)?
+
     /// A guest at its shell.
     private func shell() throws -> Guest {
+        if let (guest, shell) = Self.booted {
+            try guest.restore(shell)
+            return guest
+        }
         let linux = try LinuxGuest()
         let guest = try Guest(linux.configuration(try linux.pvh()))
         try #require(guest.console.wait(for: "\n# ", limits: Self.limits).match != nil)
+        Self.booted = (guest, try guest.snapshot())
         return guest
     }
 
@@ -69,6 +77,42 @@ import VirtualMachine
         #expect(program.isInterrupted)
         // SYSCALL is 0F 05, and RIP points behind it.
         #expect(guest.cpu.read(program.address &- 2, count: 2) == [0x0F, 0x05])
+    }
+
+    @Test func tasksAreThoseOfTheKernelsOwnList() throws {
+        let guest = try shell()
+        try guest.findKernelSymbols()
+        let tasks = try KernelTasks(guest).all()
+        guest.console.send("for p in /proc/[0-9]*; do read a b c d e < $p/stat; echo T $a $b $d; done; echo all told\n")
+        #expect(guest.console.wait(for: "\nall told", limits: Self.limits).match != nil)
+        let log = String(decoding: guest.console.output, as: UTF8.self)
+        // `T 12 (kworker/0:1-events) 2`: what follows a worker's name is what it does.
+        let own = log.split(whereSeparator: \.isNewline).compactMap { line -> String? in
+            let words = line.split(separator: " ").map(String.init)
+            guard words.count == 4, words[0] == "T", Int(words[1]) != nil else { return nil }
+            let name = words[2].dropFirst().dropLast()
+            return "\(words[1]) \(name.hasPrefix("kworker") ? name.prefix { $0 != "-" } : name) \(words[3])"
+        }
+        let found = tasks.filter { $0.identifier != 0 }.map { "\($0.identifier) \($0.name) \($0.parent)" }
+        #expect(own.count > 20 && Set(own) == Set(found))
+        #expect(tasks.filter(\.isCurrent).count == 1)
+        let shell = try #require(tasks.first { $0.identifier == 1 })
+        #expect(shell.addressSpace != nil && tasks.filter { $0.addressSpace == nil }.count > 20)
+    }
+
+    @Test func switchesLeadFromTaskToTaskAndSayWhy() throws {
+        let guest = try shell()
+        try guest.findKernelSymbols()
+        let tasks = try KernelTasks(guest)
+        guest.console.send("(while :; do :; done) & sleep 0.05; echo over\n")
+        var switches: [KernelSwitch] = []
+        for _ in 0..<12 {
+            try run(guest, to: "__switch_to_asm")
+            switches.append(try #require(try tasks.presentSwitch()))
+            guest.step(1)
+        }
+        for (one, next) in zip(switches, switches.dropFirst()) { #expect(one.to.address == next.from.address) }
+        #expect(switches.contains { $0.reason.hasPrefix("waits in ") })
     }
 
     @Test func backtracesAgreeWithTheKernelsOwn() throws {

@@ -122,6 +122,8 @@ package final class HardwareMonitor: GuestMonitor {
             guard let injection = interruptToInject() else { continue }
             if isInside, injection.vector != nil { _ = left(.interruption) }
             enterGuest(injection)
+            // Whoever hears of the entry may want the run to end before the guest goes on.
+            if guest.state.pointee.signals & Signal.stop != 0 { machine.raise(Signal.stop) }
             let result = machine.run()
             guard machine.state.pointee.virtualization.isGuest else { continue }
             // The machine is needed, or a watched place was met.

@@ -22,6 +22,7 @@ final class DeviceObject: HostObject, EventSource {
             name, ports: try Self.ranges("ports", of: declaration, UInt16.self),
             memory: try Self.ranges("mmio", of: declaration, UInt64.self),
             irq: declaration.integer("irq").map { Int($0) })
+        device.place = "\(header.file.name):\(header.startPosition.line)"
         for handler in handlers {
             handler.remove = { [weak self, unowned handler] in self?.handlers.removeAll { $0 === handler } }
         }

@@ -117,12 +117,13 @@ final class TransitionsObject: HostObject {
                         from: try level(arguments, 0), to: try level(arguments, 1), cause: try cause(arguments, 2),
                         reason: try reason(arguments, 3)))
             },
-            Builtin("save(path)", "Writes the rows to a file: a trace for Perfetto (.json), .csv or .ndjson.") {
+            Builtin("save(path)", "Writes the rows to a file: a trace for Perfetto (.json), .csv, .ndjson or .html.") {
                 object, arguments in
                 let path = try arguments.string(0)
                 guard let format = TransitionFormat(path: path) else {
                     throw HostFailure(
-                        .wrongOperand, "`\(path)` names no format: it ends in .json, .csv or .ndjson", argument: 0)
+                        .wrongOperand, "`\(path)` names no format: it ends in .json, .csv, .ndjson or .html",
+                        argument: 0)
                 }
                 let bytes = Array(object.log.text(as: format).utf8)
                 try arguments.context.pay(bytes.count / 64)

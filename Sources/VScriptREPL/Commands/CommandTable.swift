@@ -2,7 +2,7 @@
 package enum CommandTable {
     package static let all: [Command] =
         RunCommands.all + BackCommands.all + StopCommands.all + LookCommands.all + TableCommands.all
-        + ConsoleCommands.all + GuestFileCommands.all + SessionCommands.all
+        + MonitorCommands.all + TaskCommands.all + ConsoleCommands.all + GuestFileCommands.all + SessionCommands.all
 
     private static let byName: [String: Command] = Dictionary(
         all.flatMap { command in command.names.map { ($0, command) } }, uniquingKeysWith: { first, _ in first })

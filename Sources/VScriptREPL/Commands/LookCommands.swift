@@ -101,10 +101,14 @@ enum LookCommands {
             }
         },
         Command(
-            "transitions", ["[COUNT]"], "Lists the last changes of privilege level.", method: "guest.transitions.rows",
-            group: .look
+            "transitions", ["[COUNT]", "save FILE"],
+            "Lists the last changes of privilege level, or saves all: .json (Perfetto), .csv, .ndjson, .html.",
+            method: "guest.transitions.rows", group: .look, argument: .word(["save"])
         ) { repl, invocation throws(CommandFailure) in
             let target = try repl.guest()
+            if invocation.words.first == "save" {
+                return try repl.saveTransitions(target, String(invocation.arguments.dropFirst(4)).trimmingSpaces)
+            }
             let count = invocation.arguments.isEmpty ? 20 : try invocation.count()
             let rows = target.guest.transitions.rows.suffix(Int(min(count, 1 << 20)))
             try repl.show(TransitionsTable.table(rows, in: target), invocation)

@@ -23,8 +23,7 @@ enum RunCommands {
             let target = try repl.guest()
             let count = try invocation.count()
             repl.record.translate("\(target.name).step(\(count == 1 ? "" : String(count)))")
-            let result = repl.run(target, limits: RunLimits(instructions: count))
-            repl.report(target, result, showsReason: false)
+            repl.report(target, repl.step(target, count), showsReason: false)
         },
         Command(
             "next n ni nexti", ["[count]"],

@@ -93,13 +93,34 @@ enum SessionCommands {
 extension REPL {
     /// The path that a command names, with or without quotes; `~` is the home folder.
     func path(_ invocation: Invocation) throws(CommandFailure) -> String {
-        var path = invocation.arguments
+        try path(invocation.arguments, for: invocation.command.name)
+    }
+
+    func path(_ text: String, for command: String) throws(CommandFailure) -> String {
+        var path = text
         if path.count > 1, path.hasPrefix("\""), path.hasSuffix("\"") { path = String(path.dropFirst().dropLast()) }
-        guard !path.isEmpty else { throw CommandFailure("`\(invocation.command.name)` needs a file") }
+        guard !path.isEmpty else { throw CommandFailure("`\(command)` needs a file") }
         if path.hasPrefix("~/"), let home = ProcessInfo.processInfo.environment["HOME"] {
             path = home + path.dropFirst()
         }
         return path
+    }
+
+    /// Writes a file whole or not at all.
+    func write(_ text: String, to path: String) throws(CommandFailure) {
+        do { try Data(text.utf8).write(to: URL(filePath: path), options: .atomic) } catch {
+            throw CommandFailure("`\(path)` cannot be written")
+        }
+    }
+
+    func saveTransitions(_ target: DebuggedGuest, _ text: String) throws(CommandFailure) {
+        let path = try path(text, for: "transitions save")
+        guard let format = TransitionFormat(path: path) else {
+            throw CommandFailure("`\(path)` names no format", notes: ["it ends in .json, .csv, .ndjson or .html"])
+        }
+        try write(target.guest.transitions.text(as: format), to: path)
+        record.translate("\(target.name).transitions.save(\(JSONText.string(path)))")
+        output(.text("\(target.guest.transitions.rows.count) transitions written to \(path)"))
     }
 
     func help(_ word: String) throws(CommandFailure) -> [StyledText] {
@@ -225,10 +246,7 @@ extension REPL {
         if invocation.modifier == "vscript" {
             if invocation.arguments.isEmpty { return output(.printed(record.script)) }
             let path = try path(invocation)
-            do { try Data(record.script.utf8).write(to: URL(filePath: path), options: .atomic) } catch {
-                throw CommandFailure("`\(path)` cannot be written")
-            }
-            return
+            return try write(record.script, to: path)
         }
         let count = invocation.arguments.isEmpty ? 20 : Int(min(try invocation.count(), 1 << 20))
         let first = max(record.entries.count - count, 0)

@@ -56,6 +56,18 @@ enum TableCommands {
             repl, invocation, _ throws(CommandFailure) in
             try repl.show(try MappingView(guest: try repl.guest()).table(), invocation)
         },
+        Subject("tlb", "What the soft TLB holds: runs of pages, and for what they are cached.") {
+            repl, invocation, _ throws(CommandFailure) in
+            try repl.show(MachineTables.translations(try repl.guest()), invocation)
+        },
+        Subject("devices", "Who answers at ports and addresses.") { repl, invocation, _ throws(CommandFailure) in
+            try repl.show(MachineTables.devices(try repl.guest()), invocation)
+        },
+        Subject("vmcs", "The virtual-machine control structure; names choose fields.") {
+            repl, invocation, rest throws(CommandFailure) in
+            try repl.showVMCS(rest.split(separator: " ").map(String.init), invocation)
+        },
+        TaskCommands.subject,
         Subject("msr", "A model-specific register, by name or index; without one those that the processor core holds.")
         {
             repl, invocation, rest throws(CommandFailure) in

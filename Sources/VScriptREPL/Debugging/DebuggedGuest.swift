@@ -16,6 +16,8 @@ package final class DebuggedGuest {
     package var lastStop: Stop?
     /// The position of the last search for a kernel's names.
     package var lastSymbolSearch: UInt64 = 0
+    /// The reader of its Linux kernel's tasks, once it was needed.
+    package var kernelTasks: KernelTasks?
     /// The snapshots by which it goes back.
     package let history: GuestHistory
 
@@ -33,6 +35,12 @@ package final class DebuggedGuest {
         lastStop = stop
         earlier = last
         last = RegisterSnapshot(guest)
+    }
+
+    /// Whether it stands in its monitor: it was left, and nothing was done about that yet.
+    package var isInRoot: Bool {
+        guard guest.monitor != nil, let last = guest.transitions.last, last.kind == "exit" else { return false }
+        return last.instructions == guest.instructions && last.before.rip == guest.cpu.rip
     }
 
     package var isLongMode: Bool { guest.processor.state.pointee.efer & EFER.LMA != 0 }
@@ -76,6 +84,31 @@ package final class DebuggedGuest {
             text: InstructionFormatter(mode: mode).text(of: instruction, at: rip), operation: instruction.operation)
     }
 
+    /// The instructions that some bytes are, with what is none as `db`.
+    package func decode(bytes: [UInt8], at address: UInt64) -> [DecodedInstruction] {
+        var result: [DecodedInstruction] = []
+        var offset = 0
+        while offset < bytes.count {
+            let part = Array(bytes[offset...].prefix(15))
+            let place = address &+ UInt64(offset)
+            guard case .instruction(let instruction) = part.withUnsafeBytes({ Decoder.decode($0, mode: .bits64) })
+            else {
+                result.append(
+                    DecodedInstruction(address: place, bytes: [part[0]], text: "db \(Numbers.hex(part[0]))"))
+                offset += 1
+                continue
+            }
+            let length = max(Int(instruction.length), 1)
+            result.append(
+                DecodedInstruction(
+                    address: place, bytes: Array(part.prefix(length)),
+                    text: InstructionFormatter(mode: .bits64).text(of: instruction, at: place),
+                    operation: instruction.operation))
+            offset += length
+        }
+        return result
+    }
+
     /// A number in linear memory, little-endian.
     package func number(_ linear: UInt64, bytes: Int) -> UInt64? {
         guest.cpu.read(linear, count: bytes)?.reversed().reduce(0) { $0 << 8 | UInt64($1) }
@@ -99,7 +132,7 @@ extension DebuggedGuest {
             let skipped: UInt64 = transition.errorCode == nil ? 0 : UInt64(width)
             if let address = number(base &+ transition.after.rsp &+ skipped, bytes: width) { return address }
         }
-        guard case .softwareInterrupt = transition.kind, let instruction = decode(at: transition.before.rip) else {
+        guard case .softwareInterrupt = transition.family, let instruction = decode(at: transition.before.rip) else {
             return transition.before.rip
         }
         return instruction.next
@@ -131,11 +164,19 @@ extension Transition {
     /// What kinds of cause there are.
     package enum Kind: Equatable, Sendable {
         case exception, externalInterrupt, nonMaskableInterrupt, softwareInterrupt
+        /// Between a guest and its monitor, or in the host of one.
+        case exit, entry, host
         case syscall, sysret, sysenter, sysexit, iret, callGate, farReturn, taskSwitch, farTransfer
     }
 
     /// The kind of cause, by its name.
-    package var kind: Kind {
+    package var family: Kind {
+        switch kind as String {
+        case "exit": return .exit
+        case "entry": return .entry
+        case "host": return .host
+        case _: break
+        }
         let names: [(String, Kind)] = [
             ("#", .exception), ("exception", .exception), ("interrupt", .externalInterrupt),
             ("NMI", .nonMaskableInterrupt), ("int ", .softwareInterrupt), ("syscall", .syscall), ("sysret", .sysret),

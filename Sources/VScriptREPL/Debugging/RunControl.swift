@@ -16,7 +16,7 @@ extension REPL {
         let guest = target.guest
         let result = RunResult(guest)
         let start = guest.instructions
-        let watcher = guest.on(.transition()) { event in
+        let watcher = guest.observe(.transition()) { event in
             if let transition = event.transition { result.note(transition) }
             return .proceed
         }
@@ -60,7 +60,7 @@ extension REPL {
         _ point: StopPoint, in target: DebuggedGuest, _ result: RunResult, startingAt start: UInt64?
     ) {
         for filter in point.filters {
-            let handler = target.guest.on(filter) { [unowned self, unowned target] event in
+            let handler = target.guest.observe(filter) { [unowned self, unowned target] event in
                 if event.kind == .exec, event.instructions == start { return .proceed }
                 guard accepts(point, event, target, result) else { return .proceed }
                 point.hits += 1
@@ -97,7 +97,11 @@ extension REPL {
     ) {
         findKernelSymbols(target)
         let reason = result.reason
-        let shown = transitions ?? Array(result.transitions.suffix(Self.shownTransitions))
+        let shown =
+            transitions
+            ?? Array(
+                result.transitions.filter { !($0.exit.map { TransitionView.isNoise($0.reason) } ?? false) }
+                    .suffix(Self.shownTransitions))
         var extra: [StyledText] = []
         if let event = result.event { extra = EventView(guest: target).lines(event) }
         continuation = Continuation()
@@ -106,6 +110,31 @@ extension REPL {
                 StopReport(
                     target, result.stop, reason: showsReason || result.isUnexpected ? reason : nil, transitions: shown,
                     extra: extra)))
+    }
+
+    /// So many steps: instructions, and for a guest with a monitor also exits and entries.
+    func step(_ target: DebuggedGuest, _ count: UInt64) -> RunResult {
+        guard target.guest.monitor != nil else { return run(target, limits: RunLimits(instructions: count)) }
+        let collected = RunResult(target.guest)
+        for _ in 0..<count {
+            collected.take(stepThroughMonitor(target))
+            if collected.isUnexpected { break }
+        }
+        return collected
+    }
+
+    /// To the next exit or the next instruction; from an exit to the entry after it.
+    private func stepThroughMonitor(_ target: DebuggedGuest) -> RunResult {
+        if target.isInRoot { return run(target, until: .vmentry()) }
+        let collected = RunResult(target.guest)
+        let end = target.guest.instructions &+ 1
+        while true {
+            collected.take(
+                run(target, until: .vmexit(), limits: RunLimits(instructions: end &- target.guest.instructions)))
+            // A translator goes in and out of its cache, about which there is nothing to say.
+            let isNoise = collected.stop.event?.exit.map { TransitionView.isNoise($0.reason) } ?? false
+            guard collected.stop.reason == .event, collected.points.isEmpty, isNoise else { return collected }
+        }
     }
 
     // MARK: - Steps over something
@@ -267,7 +296,7 @@ final class InterruptionWitness {
         self.guest = guest
         for kind in [GuestEvent.Kind.interrupt, .exception] {
             handlers.append(
-                guest.on(EventFilter(kind)) { [unowned self] _ in
+                guest.observe(EventFilter(kind)) { [unowned self] _ in
                     wasSeen = true
                     return .proceed
                 })

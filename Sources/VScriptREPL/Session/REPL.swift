@@ -248,6 +248,9 @@ package final class REPL {
     package var prompt: StyledText {
         guard let focused else { return "vscript> " }
         let ring = focused.guest.cpu.ring
+        if focused.isInRoot {
+            return StyledText("\(focused.name) ") + StyledText("root", .level(Level.root.rawValue)) + StyledText("> ")
+        }
         return StyledText("\(focused.name) ") + StyledText("r\(ring)", .level(ring)) + StyledText("> ")
     }
 

@@ -45,7 +45,9 @@ package struct StopReport {
             lines += stop.faults.map { StyledText("   \($0)", .failure) }
             lines.append(place.current())
         case .shutdown: break
-        case .event, .halted, .stopped, .timeout, .instructions: lines.append(place.current())
+        case .event, .halted, .stopped, .timeout, .instructions:
+            // The monitor is nowhere in the guest's code.
+            if !guest.isInRoot { lines.append(place.current()) }
         }
     }
 

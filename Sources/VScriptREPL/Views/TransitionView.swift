@@ -25,9 +25,13 @@ package struct TransitionView {
         return start + StyledText(String(repeating: "─", count: fill), .faint) + " #\(sequence)"
     }
 
+    /// Whether leaving a guest for a reason is the monitor's own business.
+    static func isNoise(_ reason: ExitReason) -> Bool { reason == .branch || reason == .emulation }
+
     /// The heading and what changed.
     func lines(_ transition: Transition) -> [StyledText] {
-        [
+        let done = transition.family == .entry ? CrossingView(guest: guest).entry(transition).before : []
+        return done + [
             Self.heading(
                 from: transition.before.level, to: transition.after.level, title(transition),
                 sequence: transition.sequence)
@@ -36,7 +40,7 @@ package struct TransitionView {
 
     /// The cause with the gate in short.
     func title(_ transition: Transition) -> String {
-        guard let gate = transition.gate else { return transition.cause }
+        guard let gate = transition.gate else { return CrossingView.title(transition) }
         // `interrupt gate 0x80, DPL 3` becomes `gate dpl 3` after `int 0x80`.
         let level = gate.split(separator: " ").last.map(String.init) ?? ""
         let kind = gate.hasPrefix("trap") ? "trap gate" : gate.hasPrefix("task") ? "task gate" : "gate"
@@ -45,7 +49,10 @@ package struct TransitionView {
     }
 
     private func details(_ transition: Transition) -> [StyledText] {
-        switch transition.kind {
+        switch transition.family {
+        case .exit: CrossingView(guest: guest).exit(transition)
+        case .entry: CrossingView(guest: guest).entry(transition).after
+        case .host: []
         case .syscall: syscall(transition)
         case .sysret: fastReturn(transition)
         case .sysenter, .sysexit: sysenter(transition)
@@ -89,7 +96,7 @@ package struct TransitionView {
     }
 
     private func sysenter(_ t: Transition) -> [StyledText] {
-        let isEntry = t.kind == .sysenter
+        let isEntry = t.family == .sysenter
         return [
             sourced(
                 row("rip", change(t.before.rip, t.after.rip) + (place.name(t.after.rip).map { " \($0)" } ?? "")),
@@ -111,7 +118,7 @@ package struct TransitionView {
     /// Interrupts and exceptions: the gate, the stack, and what was pushed.
     private func delivered(_ t: Transition) -> [StyledText] {
         var lines: [StyledText] = []
-        if t.kind == .exception { lines.append(StyledText("   " + fault(t))) }
+        if t.family == .exception { lines.append(StyledText("   " + fault(t))) }
         if t.switchedStack {
             lines.append(StyledText("   stack switched to \(guest.stackSource(t))"))
         }

@@ -271,7 +271,7 @@ public final class GDBStub {
             points.removeAll { $0.key == key }
         } else if !points.contains(where: { $0.key == key }) {
             for filter in filters {
-                let handler = guest.on(filter) { [unowned self] _ in
+                let handler = guest.observe(filter) { [unowned self] _ in
                     hit = key.reason
                     guest.requestStop("gdb")
                     return .proceed

@@ -2,9 +2,10 @@ import X86Engine
 
 /// The past of a guest: snapshots along its way, from which every moment is reached again by running.
 ///
-/// A guest's run follows from its state and what comes in from outside, and the console keeps the latter with its
-/// positions; so going back is restoring the nearest snapshot and running on. Handlers run again meanwhile. What the host
-/// changes in between (registers, memory) is kept by `changed()`: moments after it are reached from there, but a
+/// A guest's run follows from its state, what comes in from outside, and what handlers and scripted devices do. The
+/// console keeps the former with its positions, the effect log the latter; so going back is restoring the nearest
+/// snapshot and running on, and neither handlers nor scripted devices are called for what has happened already. What the
+/// host changes in between (registers, memory) is kept by `changed()`: moments after it are reached from there, but a
 /// forward run from before it takes its own way.
 public final class GuestHistory {
     /// The guest.
@@ -18,6 +19,7 @@ public final class GuestHistory {
     /// Whether the guest is being brought to a moment it has been at.
     public private(set) var isReplaying = false
     private var entries: [Entry] = []
+    private let effects: EffectLog
 
     /// The most snapshots, whatever their size.
     private static let countLimit = 400
@@ -37,6 +39,8 @@ public final class GuestHistory {
     /// A history that begins now.
     public init(_ guest: Guest) {
         self.guest = guest
+        effects = guest.effects ?? EffectLog(at: guest.instructions)
+        guest.effects = effects
         mark()
     }
 
@@ -49,7 +53,7 @@ public final class GuestHistory {
     public var memoryUse: Int {
         var all: Set<UInt> = []
         for entry in entries { all.formUnion(entry.pages) }
-        return all.count << 12
+        return all.count << 12 + effects.size
     }
 
     // MARK: - Keeping
@@ -75,6 +79,7 @@ public final class GuestHistory {
 
     /// Drops what was known of the future, with the input that was to come.
     public func forgetFuture() {
+        effects.diverge(at: guest.instructions)
         entries.removeAll { $0.position > guest.instructions }
         guest.console.replaying = []
     }
@@ -89,6 +94,11 @@ public final class GuestHistory {
             }
             entries.remove(at: candidate?.index ?? 1)
         }
+        // What was done since the first snapshot is needed to go on from it.
+        while effects.size > memoryLimit / 2, entries.count > 1 {
+            entries.removeFirst()
+            effects.drop(before: entries[0].snapshot.effects)
+        }
     }
 
     // MARK: - Forwards
@@ -99,6 +109,9 @@ public final class GuestHistory {
     ) -> Stop {
         // A run from before a change of the host's does not meet it again.
         if entries.contains(where: { $0.isChange && $0.position > guest.instructions }) { forgetFuture() }
+        // Something else may have taken it out of the past that was known.
+        entries.removeAll { $0.position > max(effects.frontier, guest.instructions) }
+        defer { effects.reached(guest.instructions) }
         let endCount = limits.instructions.map { guest.instructions.addingReportingOverflow($0) }
             .map { $0.overflow ? UInt64.max : $0.partialValue }
         let endTime = limits.time.map { guest.time.addingReportingOverflow($0) }
@@ -133,8 +146,8 @@ public final class GuestHistory {
     @discardableResult
     public func go(to position: UInt64, checkpoint: (() -> Bool)? = nil) -> Bool {
         let target = max(position, start)
-        isReplaying = true
-        defer { isReplaying = false }
+        begin()
+        defer { end() }
         let nearest = entries.lastIndex { $0.position <= target }
         if let nearest, target < guest.instructions || entries[nearest].position > guest.instructions {
             guard restore(entries[nearest]) else { return false }
@@ -154,8 +167,8 @@ public final class GuestHistory {
         before position: UInt64, matching filters: [EventFilter], checkpoint: (() -> Bool)? = nil,
         where accept: @escaping (_ filter: Int, GuestEvent) -> Bool = { _, _ in true }
     ) -> (filter: Int, event: GuestEvent)? {
-        isReplaying = true
-        defer { isReplaying = false }
+        begin()
+        defer { self.end() }
         var end = position
         for entry in entries.filter({ $0.position < position }).reversed() {
             guard restore(entry) else { return nil }
@@ -166,7 +179,7 @@ public final class GuestHistory {
                 if filter.numbers?.contains(guest.cpu.rip) ?? true, accept(index, present) { found = (index, present) }
             }
             let handlers = filters.enumerated().map { index, filter in
-                guest.on(filter) { event in
+                guest.observe(filter) { event in
                     if event.instructions < end, accept(index, event) { found = (index, event) }
                     return .proceed
                 }
@@ -180,10 +193,21 @@ public final class GuestHistory {
         return nil
     }
 
+    private func begin() {
+        effects.reached(guest.instructions)
+        effects.ignoresStops = true
+        isReplaying = true
+    }
+
+    private func end() {
+        effects.ignoresStops = false
+        isReplaying = false
+    }
+
     /// Restores a snapshot, and lets all later input come in again.
     private func restore(_ entry: Entry) -> Bool {
         let inputs = guest.console.inputs + guest.console.replaying
-        do throws(SnapshotError) { try guest.restore(entry.snapshot) } catch { return false }
+        do throws(SnapshotError) { try guest.bringBack(entry.snapshot) } catch { return false }
         let later = inputs.dropFirst(guest.console.inputs.count)
         return (try? guest.replay(Array(later))) != nil
     }

@@ -89,6 +89,7 @@ extension CPUView {
             set(lower, value)
             return
         }
+        guest.effects?.note(.register(name, value))
         switch lower {
         case "rip", "eip", "ip":
             let bits = processor.codeBits

@@ -35,6 +35,7 @@ public struct CPUView {
     @discardableResult
     public func set(_ name: String, _ value: UInt64) -> Bool {
         guard RegisterNames.write(name.lowercased(), value, state) else { return false }
+        guest.effects?.note(.register(name, value))
         guest.processor.updateMode()
         return true
     }
@@ -43,6 +44,7 @@ public struct CPUView {
     @discardableResult
     public func setFlag(_ name: String, _ value: Bool) -> Bool {
         guard let bit = RegisterNames.flagBits[name] else { return false }
+        guest.effects?.note(.flag(name, value))
         let old = state.pointee.rflags
         state.pointee.rflags = value ? old | bit : old & ~bit
         guest.processor.updateMode()

@@ -8,8 +8,17 @@ extension Guest {
     /// Several handlers of one event run in the order of their installation; the first verdict other than `proceed`
     /// counts. A verdict that makes no sense for the event (`GuestEvent.objection(to:)`) ends the run with that text.
     public func on(_ filter: EventFilter, _ body: @escaping (GuestEvent) -> Verdict) -> HandlerID {
+        // What it will do is not in the past.
+        if let effects, effects.isPast(instructions) { effects.diverge(at: instructions) }
         defer { handlersChanged() }
-        return handlers.add(filter, body)
+        return handlers.add(filter, isObserver: false, body)
+    }
+
+    /// Installs a handler that looks on: it changes nothing but may stop the run, and hears the past again when the
+    /// guest goes through it again.
+    package func observe(_ filter: EventFilter, _ body: @escaping (GuestEvent) -> Verdict) -> HandlerID {
+        defer { handlersChanged() }
+        return handlers.add(filter, isObserver: true, body)
     }
 
     /// Removes a handler.
@@ -45,7 +54,7 @@ extension Guest {
     func dispatch(_ event: GuestEvent, _ key: EventKey) -> Verdict {
         var verdict = Verdict.proceed
         for entry in handlers.entries where entry.filter.accepts(key) && entry.isInstalled {
-            let answer = entry.body(event)
+            let answer = decision(of: entry, on: event)
             if case .stop(let why) = answer {
                 requestStop(.stopped, why, event)
             } else if let objection = event.objection(to: answer) {
@@ -77,13 +86,19 @@ extension Guest {
             guard let matcher = entry.consoleMatcher, entry.isInstalled, matcher(byte) else { continue }
             var event = makeEvent(.console)
             event.value = UInt64(byte)
-            let answer = entry.body(event)
+            let answer = decision(of: entry, on: event)
             if case .stop(let why) = answer {
                 requestStop(.stopped, why, event)
             } else if let objection = event.objection(to: answer) {
                 requestStop(.stopped, objection, event)
             }
         }
+    }
+
+    /// What a handler decides, or has decided when this happened for the first time.
+    private func decision(of entry: HandlerTable.Entry, on event: GuestEvent) -> Verdict {
+        guard !entry.isObserver, let effects else { return entry.body(event) }
+        return effects.verdict(of: entry.id, entry.filter, at: instructions, in: self) { entry.body(event) }
     }
 
     /// What filters look at.

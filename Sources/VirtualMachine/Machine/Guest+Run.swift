@@ -31,7 +31,7 @@ extension Guest {
         defer { isRunning = false }
         stopRequest = nil
         let waiter = condition.map { filter in
-            on(filter) { [weak self] event in
+            observe(filter) { [weak self] event in
                 self?.requestStop(.event, "", event)
                 return .proceed
             }

@@ -22,6 +22,8 @@ public final class Guest {
     private(set) lazy var crossingListener = CrossingListener(self)
     let attached = AttachedDevices()
     let timers: GuestTimers
+    /// What handlers and scripted devices have done, while somebody keeps the guest's history.
+    var effects: EffectLog?
     private let deviceMemory: DeviceMemory
     private let image: BootImage
     private let pristineRandom: UInt64
@@ -97,6 +99,8 @@ public final class Guest {
         platform.pc.debugOutput = { console.receiveDebug($0) }
         console.guest = self
         transitions.guest = self
+        timers.guest = self
+        memory.hostWrites = { [unowned self] address, bytes in effects?.note(.memory(address, Array(bytes))) }
         place()
     }
 
@@ -141,6 +145,7 @@ public final class Guest {
     ///
     /// In a handler it happens after the instruction.
     public func reset() {
+        effects?.note(.reset)
         guard !isRunning || isBetweenInstructions else {
             isResetRequested = true
             processor.raise(Signal.stop)

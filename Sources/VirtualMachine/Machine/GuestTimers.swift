@@ -20,20 +20,33 @@ public final class GuestTimer {
     public var isPending: Bool { timer != nil }
 
     /// Gives it up, unless it has been done.
-    public func cancel() { owner?.remove(self) }
+    public func cancel() {
+        guard isPending else { return }
+        owner?.guest?.effects?.note(.cancel(self))
+        owner?.remove(self)
+    }
 }
 
 /// What is to be done later in guest time, in the order in which it was asked for.
 final class GuestTimers {
     private let clock: VirtualClock
     private(set) var pending: [GuestTimer] = []
+    weak var guest: Guest?
 
     init(_ clock: VirtualClock) { self.clock = clock }
 
     func add(at deadline: UInt64, _ action: @escaping () -> Void) -> GuestTimer {
         let entry = GuestTimer(deadline, action, owner: self)
         arm(entry)
+        guest?.effects?.note(.arm(entry))
         return entry
+    }
+
+    /// Arms a timer that was armed at this moment before.
+    func armAgain(_ entry: GuestTimer) {
+        guard !entry.isPending else { return }
+        arm(entry)
+        guest?.platform.publish()
     }
 
     private func arm(_ entry: GuestTimer) {
@@ -41,7 +54,8 @@ final class GuestTimers {
         timer.action = { [weak self, weak entry] in
             guard let self, let entry else { return }
             remove(entry)
-            entry.action()
+            guard let guest, let effects = guest.effects else { return entry.action() }
+            effects.fire(entry, at: guest.instructions, in: guest, entry.action)
         }
         entry.timer = timer
         entry.owner = self

@@ -12,11 +12,20 @@ final class HandlerTable {
         let filter: EventFilter
         let body: (GuestEvent) -> Verdict
         let consoleMatcher: ((UInt8) -> Bool)?
+        /// Whether it only looks on: it is called again when the past is gone through again.
+        let isObserver: Bool
+        /// Whether it stands for a handler that has gone, which had effects in the past that lies ahead.
+        let isGone: Bool
         /// False once it is removed, which may happen while an event goes round.
         var isInstalled = true
 
-        init(_ id: HandlerID, _ filter: EventFilter, _ body: @escaping (GuestEvent) -> Verdict) {
+        init(
+            _ id: HandlerID, _ filter: EventFilter, isObserver: Bool, isGone: Bool = false,
+            _ body: @escaping (GuestEvent) -> Verdict
+        ) {
             self.id = id
+            self.isObserver = isObserver
+            self.isGone = isGone
             self.filter = filter
             self.body = body
             consoleMatcher = filter.kind == .console ? filter.consolePattern?.makeMatcher() ?? { _ in true } : nil
@@ -27,9 +36,9 @@ final class HandlerTable {
     private(set) var watchesConsole = false
     private var next: UInt64 = 1
 
-    func add(_ filter: EventFilter, _ body: @escaping (GuestEvent) -> Verdict) -> HandlerID {
+    func add(_ filter: EventFilter, isObserver: Bool, _ body: @escaping (GuestEvent) -> Verdict) -> HandlerID {
         defer { next += 1 }
-        let entry = Entry(HandlerID(rawValue: next), filter, body)
+        let entry = Entry(HandlerID(rawValue: next), filter, isObserver: isObserver, body)
         entries.append(entry)
         watchesConsole = watchesConsole || filter.kind == .console
         return entry.id
@@ -38,6 +47,16 @@ final class HandlerTable {
     func remove(_ id: HandlerID) {
         entries.first { $0.id == id }?.isInstalled = false
         entries.removeAll { $0.id == id }
+        watchesConsole = entries.contains { $0.filter.kind == .console }
+    }
+
+    /// Lets events be reported that handlers waited for which have gone since.
+    func recall(_ handlers: [(id: HandlerID, filter: EventFilter)]) {
+        entries.removeAll(where: \.isGone)
+        let missing = handlers.filter { handler in !entries.contains { $0.id == handler.id } }
+        entries.insert(
+            contentsOf: missing.map { Entry($0.id, $0.filter, isObserver: false, isGone: true) { _ in .proceed } },
+            at: 0)
         watchesConsole = entries.contains { $0.filter.kind == .console }
     }
 

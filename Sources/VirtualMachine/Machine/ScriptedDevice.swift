@@ -27,6 +27,8 @@ public final class ScriptedDevice {
     public let ports: [ClosedRange<UInt16>]
     /// The guest-physical addresses it answers; they must not be RAM.
     public let memory: [ClosedRange<UInt64>]
+    /// Where a program or script declares it, for messages.
+    public var place: String?
     /// The interrupt line: 0...15 of the ISA bus (8259A and I/O APIC), 16...23 of the I/O APIC alone; nil for none.
     public let irq: Int?
 
@@ -73,8 +75,9 @@ public final class ScriptedDevice {
         setLine(false)
     }
 
-    private func setLine(_ level: Bool) {
+    func setLine(_ level: Bool) {
         guard let line, let guest else { return }
+        guest.effects?.note(.line(self, level))
         isRaised = level
         line.set(level)
         guest.platform.publish()
@@ -94,7 +97,7 @@ public final class ScriptedDevice {
         for timer in timers { timer.cancel() }
         timers = []
         lower()
-        onReset()
+        perform(onReset)
     }
 
     /// What the device remembers now.
@@ -103,9 +106,17 @@ public final class ScriptedDevice {
         return state
     }
 
-    func read(_ access: DeviceAccess) -> UInt64 { onRead(access) }
+    func read(_ access: DeviceAccess) -> UInt64 {
+        guard let guest, let effects = guest.effects else { return onRead(access) }
+        return effects.read(self, at: guest.instructions, in: guest) { onRead(access) }
+    }
 
-    func write(_ access: DeviceAccess, _ value: UInt64) { onWrite(access, value) }
+    func write(_ access: DeviceAccess, _ value: UInt64) { perform { onWrite(access, value) } }
+
+    private func perform(_ body: () -> Void) {
+        guard let guest, let effects = guest.effects else { return body() }
+        effects.perform(self, at: guest.instructions, in: guest, body)
+    }
 }
 
 /// Why a device cannot be attached.
@@ -132,8 +143,13 @@ public enum DeviceError: Error, Equatable, CustomStringConvertible {
     }
 }
 
+/// A device on a bus that has a name of its own.
+package protocol NamedDevice {
+    var deviceName: String { get }
+}
+
 /// One range of a scripted device on a bus.
-private final class RegisterRange<Address: BusAddress>: BusDevice {
+private final class RegisterRange<Address: BusAddress>: BusDevice, NamedDevice {
     private unowned let device: ScriptedDevice
     private let space: DeviceAccess.Space
     private let start: Address
@@ -159,6 +175,7 @@ private final class RegisterRange<Address: BusAddress>: BusDevice {
     }
 
     var name: String { "the device `\(device.name)`" }
+    var deviceName: String { device.name }
 }
 
 /// The scripted devices of a guest, in order of their attachment.

@@ -6,20 +6,16 @@ public enum TransitionFormat: String, CaseIterable, Sendable {
     case csv
     /// A JSON object on each line.
     case ndjson
+    /// A page with a timeline and a matrix of levels and causes as pictures, which needs no network.
+    case html
 
-    /// The format of a file name: `.json`, `.csv` or `.ndjson`; nil for other endings.
+    /// The format of a file name: `.json`, `.csv`, `.ndjson` or `.html`; nil for other endings.
     public init?(path: String) {
-        if path.hasSuffix(".ndjson") {
-            self = .ndjson
-        } else if path.hasSuffix(".json") {
-            self = .perfetto
-        } else if path
-            .hasSuffix(".csv")
-        {
-            self = .csv
-        } else {
-            return nil
-        }
+        let endings: [(String, TransitionFormat)] = [
+            (".ndjson", .ndjson), (".json", .perfetto), (".csv", .csv), (".html", .html),
+        ]
+        guard let found = endings.first(where: { path.hasSuffix($0.0) }) else { return nil }
+        self = found.1
     }
 }
 
@@ -30,6 +26,7 @@ extension TransitionLog {
         case .perfetto: PerfettoTrace(guest: guest?.configuration.name ?? "guest", rows.filter { !$0.isModelled }).text
         case .csv: ([Self.columns.joined(separator: ",")] + rows.map(Self.csv)).joined(separator: "\n") + "\n"
         case .ndjson: rows.map { Self.json($0) + "\n" }.joined()
+        case .html: TransitionReport(guest: guest?.configuration.name ?? "guest", rows: rows).html
         }
     }
 

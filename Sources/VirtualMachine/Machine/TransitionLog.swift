@@ -65,6 +65,9 @@ public final class TransitionLog {
     /// Modelled crossings of the host.
     private(set) var hostCrossings: UInt64 = 0
 
+    /// The last record.
+    public var last: Transition? { ring.isEmpty ? nil : ring[(next + ring.count - 1) % ring.count] }
+
     /// The records kept, oldest first.
     public var rows: [Transition] { Array(ring[next...] + ring[..<next]) }
 

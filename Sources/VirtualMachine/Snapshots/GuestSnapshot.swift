@@ -20,6 +20,8 @@ public struct GuestSnapshot {
     let transitions: TransitionLog.Progress
     let resets: Int
     let finalStop: Stop?
+    /// The position in the log of what handlers and devices did, where one is kept.
+    var effects = 0
 
     /// Guest times and places of what scripts and programs are to do later; a file cannot hold it.
     public var pendingActions: [(time: UInt64, place: String?)] { timers.map { ($0.deadline, $0.place) } }
@@ -50,13 +52,20 @@ extension Guest {
         return GuestSnapshot(
             time: time, instructions: instructions, processor: processor.snapshot(), memory: memory.snapshot(),
             machine: platform.pc.state, devices: attached.states, timers: timers.pending, console: console.progress,
-            transitions: transitions.progress, resets: resets, finalStop: finalStop)
+            transitions: transitions.progress, resets: resets, finalStop: finalStop, effects: effects?.cursor ?? 0)
     }
 
     /// Brings the guest back to a snapshot of it, or of one that was made and equipped in the same way.
     ///
     /// Throws with nothing changed.
     public func restore(_ snapshot: GuestSnapshot) throws(SnapshotError) {
+        try bringBack(snapshot)
+        // It goes its own way from here, with its handlers.
+        effects?.diverge(at: instructions)
+    }
+
+    /// Brings a snapshot back; what is known of the time after it stays known.
+    func bringBack(_ snapshot: GuestSnapshot) throws(SnapshotError) {
         guard !isRunning else { throw .running }
         let names = attached.entries.map(\.device.name)
         guard snapshot.devices.map(\.name) == names else {
@@ -88,6 +97,11 @@ extension Guest {
         resets = snapshot.resets
         finalStop = snapshot.finalStop
         stopRequest = nil
+        if let effects {
+            effects.go(to: snapshot.effects)
+            handlers.recall(effects.handlersAhead)
+            handlersChanged()
+        }
         platform.publish()
     }
 }

@@ -59,6 +59,11 @@ extension PhysicalMemory {
     ///
     /// Used by loaders and DMA.
     package func write(_ physical: UInt64, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        hostWrites?(physical, bytes)
+        return writeParts(physical, bytes)
+    }
+
+    private func writeParts(_ physical: UInt64, _ bytes: UnsafeRawBufferPointer) -> Bool {
         forEachPart(of: physical, count: bytes.count) { page, offset, range in
             write(page: page, offset: offset, bytes: UnsafeRawBufferPointer(rebasing: bytes[range]))
         }

@@ -47,6 +47,8 @@ package final class PhysicalMemory {
     private unowned(unsafe) var window: PhysicalMemory?
     /// The pages of the whole reservation.
     let reservedPageCount: Int
+    /// Hears of what the host is about to write.
+    package var hostWrites: ((_ physical: UInt64, _ bytes: UnsafeRawBufferPointer) -> Void)?
     /// Hears of writes to traced pages.
     package weak var tracer: (any MemoryTracer)?
     /// For each byte of the monitor's code pages a bit: set if the instruction that begins there retires none of the
