@@ -73,8 +73,6 @@ final class TranslationCache {
 
     func place(of rip: UInt64) -> Int? { entries[rip]?.offset }
 
-    func number(ofBlockWith rip: UInt64) -> Int? { entries[rip]?.block }
-
     func block(of rip: UInt64) -> Block? { entries[rip].map { blocks[$0.block] } }
 
     /// Forgets all translations; returns the pages that they were made from.

@@ -1,4 +1,3 @@
-import Hypervisors
 import VirtualMachine
 
 /// The commands that look at a guest's monitor.
@@ -12,7 +11,8 @@ enum MonitorCommands {
         },
         Command(
             "translation", ["[LOCATION]"],
-            "Shows the guest's code beside what the binary translator has made of it.", method: "guest.stats",
+            "Shows the kernel's code beside its translation; what is marked + counts as none of its instructions.",
+            method: "guest.translation(address)",
             group: .look, argument: .location
         ) { repl, invocation throws(CommandFailure) in
             try repl.showTranslation(invocation)
@@ -29,29 +29,27 @@ extension REPL {
 
     func showTranslation(_ invocation: Invocation) throws(CommandFailure) {
         let target = try guest()
-        guard let monitor = target.guest.monitor as? SoftwareMonitor, target.guest.configuration.technique == .translate
-        else {
+        guard target.guest.configuration.technique == .translate else {
             throw CommandFailure(
                 "the code of `\(target.name)` is not translated", notes: ["guests under `.translate` are"])
         }
         let place = invocation.arguments.isEmpty ? target.guest.cpu.rip : try location(invocation.arguments, in: target)
-        guard let block = monitor.translatedBlock(at: place) else {
+        guard let translation = target.guest.translation(at: place) else {
             throw CommandFailure("there is no translation of \(Numbers.hex(place)) yet")
         }
         var table = Table([
-            Table.Column("address", width: 18), Table.Column("guest", width: 30), Table.Column("machine", width: 18),
-            Table.Column("translation"),
+            Table.Column("address", width: 18), Table.Column("guest", width: 26), Table.Column("machine", width: 10),
+            Table.Column(""), Table.Column("translation"),
         ])
         let view = PlaceView(guest: target)
-        for part in block {
-            let original = target.decode(at: part.rip)
-            let translated = target.decode(bytes: part.code, at: part.machine)
-            for (index, line) in translated.enumerated() {
-                let first = index == 0
+        for row in translation.rows {
+            for (index, instruction) in row.translated.enumerated() {
+                let source = index == 0 ? row.source : nil
                 table.rows.append([
-                    first ? Table.Cell(view.text(part.rip), .address) : "",
-                    first ? Table.Cell(original?.text ?? "") : "",
-                    Table.Cell(number: line.address, Numbers.hex(line.address)), Table.Cell(line.text),
+                    Table.Cell(source.map { view.text($0.address) } ?? "", .address),
+                    Table.Cell(index == 0 ? row.source?.text ?? "(stubs)" : ""),
+                    Table.Cell(number: instruction.code.address, Numbers.hex(instruction.code.address)),
+                    Table.Cell(instruction.isHidden ? "+" : ""), Table.Cell(instruction.code.text),
                 ])
             }
         }

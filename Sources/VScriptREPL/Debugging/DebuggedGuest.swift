@@ -84,31 +84,6 @@ package final class DebuggedGuest {
             text: InstructionFormatter(mode: mode).text(of: instruction, at: rip), operation: instruction.operation)
     }
 
-    /// The instructions that some bytes are, with what is none as `db`.
-    package func decode(bytes: [UInt8], at address: UInt64) -> [DecodedInstruction] {
-        var result: [DecodedInstruction] = []
-        var offset = 0
-        while offset < bytes.count {
-            let part = Array(bytes[offset...].prefix(15))
-            let place = address &+ UInt64(offset)
-            guard case .instruction(let instruction) = part.withUnsafeBytes({ Decoder.decode($0, mode: .bits64) })
-            else {
-                result.append(
-                    DecodedInstruction(address: place, bytes: [part[0]], text: "db \(Numbers.hex(part[0]))"))
-                offset += 1
-                continue
-            }
-            let length = max(Int(instruction.length), 1)
-            result.append(
-                DecodedInstruction(
-                    address: place, bytes: Array(part.prefix(length)),
-                    text: InstructionFormatter(mode: .bits64).text(of: instruction, at: place),
-                    operation: instruction.operation))
-            offset += length
-        }
-        return result
-    }
-
     /// A number in linear memory, little-endian.
     package func number(_ linear: UInt64, bytes: Int) -> UInt64? {
         guest.cpu.read(linear, count: bytes)?.reversed().reduce(0) { $0 << 8 | UInt64($1) }

@@ -20,6 +20,13 @@ struct CrossingView {
         }
     }
 
+    /// The cause in a table: `I/O out 0xe9`, `CPUID`, `VM entry`.
+    static func shortTitle(_ t: Transition) -> String {
+        guard t.kind == "exit", t.technique == .vmx, let exit = t.exit else { return t.cause }
+        if let access = access(exit) { return "I/O \(access.isInput ? "in" : "out") \(Numbers.hex(access.port))" }
+        return VMXWords.reason(UInt32(truncatingIfNeeded: exit.code ?? 0))
+    }
+
     /// Qualification, place and interceptor of an exit.
     func exit(_ t: Transition) -> [StyledText] {
         guard let exit = t.exit else { return [] }
@@ -62,7 +69,7 @@ struct CrossingView {
         }
         rip += "→ \(Numbers.hex(t.after.rip))"
         var done: [StyledText] = []
-        if let device = device(t), let exit = t.exit, let access = access(exit) {
+        if let device = device(t), let exit = t.exit, let access = Self.access(exit) {
             let value = (guest.guest.cpu["rax"] ?? 0) & (access.size == 4 ? 0xFFFF_FFFF : (1 << (access.size * 8)) - 1)
             var text = "   \(device) \(access.isInput ? "read" : "write")(port: \(Numbers.hex(access.port)), value: "
             text += "\(Numbers.hex(value)))"
@@ -82,14 +89,14 @@ struct CrossingView {
 
     private func isStanding(_ t: Transition) -> Bool { guest.guest.cpu.rip == t.before.rip }
 
-    private func access(_ exit: Transition.Exit) -> (port: UInt64, size: UInt64, isInput: Bool)? {
+    private static func access(_ exit: Transition.Exit) -> (port: UInt64, size: UInt64, isInput: Bool)? {
         guard exit.reason == .io, let value = exit.qualification else { return nil }
         return (value >> 16 & 0xFFFF, (value & 7) + 1, value >> 3 & 1 != 0)
     }
 
     /// The device that a port belongs to.
     private func device(_ t: Transition) -> String? {
-        guard t.technique == .vmx, let exit = t.exit, let port = access(exit)?.port else { return nil }
+        guard t.technique == .vmx, let exit = t.exit, let port = Self.access(exit)?.port else { return nil }
         return MachineTables.device(atPort: UInt16(truncatingIfNeeded: port), of: guest)
     }
 

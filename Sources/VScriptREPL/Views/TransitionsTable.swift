@@ -4,18 +4,24 @@ import VirtualMachine
 enum TransitionsTable {
     static func table(_ rows: some Sequence<Transition>, in guest: DebuggedGuest) -> Table {
         let place = PlaceView(guest: guest)
+        let rows = Array(rows)
+        // Under a hypervisor the cost by its model says more than guest time.
+        let hasCosts = guest.guest.monitor != nil && rows.contains { $0.cost != nil }
         var table = Table([
             Table.Column("#", isRight: true), Table.Column("from"), Table.Column("to", width: 4),
             Table.Column("cause", width: 15), Table.Column("at", width: 26),
             Table.Column("instr", isRight: true, width: 7),
-            Table.Column("time", isRight: true, width: 7),
+            Table.Column(hasCosts ? "cycles" : "time", isRight: true, width: 7),
         ])
         for row in rows {
             table.rows.append([
                 Table.Cell(number: row.sequence), level(row.before.level), level(row.after.level),
-                Table.Cell(row.cause), Table.Cell(place.text(row.before.rip)),
+                Table.Cell(CrossingView.shortTitle(row)),
+                Table.Cell(place.text(row.family == .entry ? row.after.rip : row.before.rip)),
                 Table.Cell(number: row.instructions, Numbers.grouped(row.instructions)),
-                Table.Cell(number: row.time, Numbers.time(row.time)),
+                hasCosts
+                    ? row.cost.map { Table.Cell(number: $0, Numbers.grouped($0)) } ?? Table.Cell("")
+                    : Table.Cell(number: row.time, Numbers.time(row.time)),
             ])
         }
         return table

@@ -1,5 +1,5 @@
 /// A run of pages whose translations the soft TLB holds, for those who look at it.
-package struct CachedTranslation: Equatable, Sendable {
+package struct SoftTLBRun: Equatable, Sendable {
     /// `supervisor`, `user`, and so on: whose accesses they are for.
     package var context: String
     package var linear: UInt64
@@ -13,13 +13,13 @@ package struct CachedTranslation: Equatable, Sendable {
 
 extension Processor {
     /// What the soft TLB holds, by context and linear address; neighbours with equal rights are one run.
-    package var cachedTranslations: [CachedTranslation] {
-        var runs: [CachedTranslation] = []
+    package var cachedTranslations: [SoftTLBRun] {
+        var runs: [SoftTLBRun] = []
         for context in TLBContext.allCases where context != .unfilled && context != .guestUnfilled {
             let lines = tlb.lines(of: context).sorted { $0.linear < $1.linear }
             for line in lines {
                 guard let physical = memory.physicalAddress(ofMapped: line.linear &+ line.addend) else { continue }
-                let run = CachedTranslation(
+                let run = SoftTLBRun(
                     context: "\(context)", linear: line.linear, last: line.linear | 0xFFF, physical: physical,
                     isReadable: line.isReadable, isWritable: line.isWritable, isExecutable: line.isExecutable)
                 if let previous = runs.last, previous.continues(with: run) {
@@ -33,8 +33,8 @@ extension Processor {
     }
 }
 
-extension CachedTranslation {
-    fileprivate func continues(with next: CachedTranslation) -> Bool {
+extension SoftTLBRun {
+    fileprivate func continues(with next: SoftTLBRun) -> Bool {
         context == next.context && last &+ 1 == next.linear && physical &+ (next.linear &- linear) == next.physical
             && isReadable == next.isReadable && isWritable == next.isWritable && isExecutable == next.isExecutable
     }
