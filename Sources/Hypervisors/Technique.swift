@@ -16,8 +16,8 @@ public enum Technique: String, CaseIterable, Sendable {
     /// Whether this version can run guests so; others are refused by name.
     public var isImplemented: Bool {
         switch self {
-        case .bare, .trapAndEmulate, .translate, .vmx: true
-        case .paravirtual, .svm: false
+        case .bare, .trapAndEmulate, .translate, .vmx, .svm: true
+        case .paravirtual: false
         }
     }
 

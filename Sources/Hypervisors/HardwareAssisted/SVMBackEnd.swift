@@ -107,7 +107,7 @@ final class SVMBackEnd: HardwareBackEnd {
         write(.virtualInterrupt, window.rawValue)
         writeMSRPermissions(guest, all: controls.allModelSpecificRegisters)
         guard !isLaunched else { return }
-        isLaunched = machine.enterGuest(vmcb: vmcb)
+        isLaunched = machine.enterGuestAtNextRun(vmcb: vmcb)
     }
 
     private func writeIntercepts(_ guest: Processor, _ controls: HardwareControls) {

@@ -16,7 +16,7 @@ public struct GuestConfiguration: Sendable {
     public var usesBlockCache = true
     /// What the guest runs on; `.bare` if not given.
     public var hypervisor = HypervisorConfiguration()
-    package var model = ProcessorModel()
+    private var chosenModel: ProcessorModel?
 
     /// Makes a configuration with one CPU and 128 MiB.
     public init(name: String = "guest", boot: BootSource) {
@@ -30,6 +30,12 @@ extension GuestConfiguration {
     public var technique: Technique {
         get { hypervisor.technique }
         set { hypervisor.technique = newValue }
+    }
+
+    /// The guest's processor: one of the vendor whose extension the technique needs, if not given.
+    package var model: ProcessorModel {
+        get { chosenModel ?? (technique == .svm ? .amd64 : .intel64) }
+        set { chosenModel = newValue }
     }
 
     /// How a monitor keeps control of the guest's memory; nil for the usual way of the technique.

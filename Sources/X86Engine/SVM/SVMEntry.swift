@@ -9,12 +9,24 @@ extension Processor {
     /// FS, GS, LDTR, TR and what else VMLOAD loads are in the processor. Where the VMCB is invalid the monitor's `handle` is
     /// called; it may also have left the guest again when this returns. False if `vmcb` is no page's address.
     package func enterGuest(vmcb: UInt64) -> Bool {
-        guard isVMCBAddress(vmcb) else { return false }
+        guard chooseGuest(vmcb: vmcb) else { return false }
         rememberTranslationContext()
+        if let failure = loadSVMGuest() { performExit(failure, from: .svm) }
+        return true
+    }
+
+    /// The same at the next `run`, with RAX as it is in the processor by then.
+    package func enterGuestAtNextRun(vmcb: UInt64) -> Bool {
+        guard chooseGuest(vmcb: vmcb) else { return false }
+        state.pointee.virtualization.resumesAtNextRun = .svm
+        return true
+    }
+
+    private func chooseGuest(vmcb: UInt64) -> Bool {
+        guard isVMCBAddress(vmcb) else { return false }
         state.pointee.virtualization.svm.hostPaging = .long(executeDisable: true)
         state.pointee.virtualization.svm.hostInterruptFlag = true
         state.pointee.virtualization.svm.vmcb = vmcb
-        if let failure = loadSVMGuest() { performExit(failure, from: .svm) }
         return true
     }
 

@@ -34,7 +34,7 @@ extension ProcessorModel {
         model.model = 0x11
         model.stepping = 1
         model.microcodeRevision = 0x0A10_1148
-        model.features = common64.union([.mmxext, .cr8Legacy, .lfenceSerializing, .nullSelectorClearsBase])
+        model.features = common64.union([.mmxext, .lfenceSerializing, .nullSelectorClearsBase])
         model.features.remove(.tscDeadline)
         return model
     }()
