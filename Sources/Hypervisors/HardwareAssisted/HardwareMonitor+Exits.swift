@@ -15,6 +15,7 @@ extension HardwareMonitor: VirtualMachineMonitor {
         default: break
         }
         takeBack()
+        let exit = told(exit)
         // What only ends a run of the machine's, and what leaves the guest only because it is watched, is no crossing.
         if exit.cause != .externalInterrupt(vector: nil), !isOnlyWatched(exit.cause) {
             let verdict = left(.exit(exit))
@@ -35,6 +36,18 @@ extension HardwareMonitor: VirtualMachineMonitor {
     private func isOnlyWatched(_ cause: ExitCause) -> Bool {
         guard case .exception(let fault, .exception) = cause else { return false }
         return neededExceptions >> UInt32(fault.vector & 31) & 1 == 0
+    }
+
+    /// The exit as it is told: #UD of a VMCALL that the machine does not have is that call.
+    private func told(_ exit: VMExit) -> VMExit {
+        guard case .exception(let fault, .exception) = exit.cause, fault.vector == 6, exit.vectoring == nil,
+            backEnd.interpretedExceptions & 1 << 6 != 0, let instruction = try? guest.instructionAtRIP(),
+            instruction.operation == .vmcall
+        else { return exit }
+        var told = exit
+        told.cause = .instruction(instruction)
+        told.instructionLength = instruction.length
+        return told
     }
 
     private func dispose(of exit: VMExit) -> ExitDisposition {

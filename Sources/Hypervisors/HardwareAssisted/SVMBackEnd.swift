@@ -17,8 +17,9 @@ final class SVMBackEnd: HardwareBackEnd {
     let owned: OwnedBits
     let runsUnpaged: Bool
     let isLoadingPointersByGuest: Bool
-    /// With EFER.SVME set the SVM instructions of a guest that has no SVM are #GP outside ring 0, not #UD.
-    let interpretedExceptions: UInt32 = 1 << 13
+    /// #UD may be a VMCALL, which guests may use as well as VMMCALL; and with EFER.SVME set the SVM instructions of a
+    /// guest that has no SVM are #GP outside ring 0, not #UD.
+    let interpretedExceptions: UInt32 = 1 << 6 | 1 << 13
     private let machine: Processor
     private let memory: HardwareMemory
     private let tables: SecondLevelTables?
