@@ -96,6 +96,16 @@ public struct CostModel: Equatable, Sendable {
         cycles: [.exit: 672, .entry: 672, .worldSwitch: 0, .hostReturn: 640, .hostCall: 560])
 }
 
+extension Technique {
+    /// Whether the guest's kernel runs outside ring 0, so that it comes to its monitor by traps.
+    fileprivate var isDeprivileging: Bool {
+        switch self {
+        case .trapAndEmulate, .translate, .paravirtual: true
+        case .bare, .vmx, .svm: false
+        }
+    }
+}
+
 extension CostModel {
     /// What a change of level costs that the guest sees.
     func cost(of kind: TransitionKind) -> UInt64? {
@@ -110,7 +120,7 @@ extension CostModel {
 
     /// What an exit costs, with what is done about it where that was measured.
     func cost(ofExitFor reason: ExitReason, under technique: Technique) -> UInt64? {
-        if technique.isSoftware {
+        if technique.isDeprivileging {
             return switch reason {
             case .systemCall: cycles[.systemCallTrap] ?? cycles[.trap]
             case .pageTable: cycles[.pageFaultTrap] ?? cycles[.trap]
@@ -127,7 +137,7 @@ extension CostModel {
 
     /// What it costs to let a guest go on that was left for a reason.
     func cost(ofEntryAfter reason: ExitReason?, under technique: Technique) -> UInt64? {
-        guard technique.isSoftware else { return cycles[.entry] }
+        guard technique.isDeprivileging else { return cycles[.entry] }
         switch reason {
         case .systemCall, .pageTable, .exception, .interrupt: return cycles[.trapReturn]
         case _: return technique == .translate ? cycles[.callOutReturn] : cycles[.trapReturn]

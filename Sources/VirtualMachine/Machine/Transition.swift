@@ -160,17 +160,17 @@ package enum HostCrossing: Int, CaseIterable, Sendable {
 
 extension Transition.Point {
     /// A place in a guest, as it sees it; by a technique the machine's processor may run it at another level.
-    init(_ point: PrivilegePoint, under technique: Technique) {
+    init(_ point: PrivilegePoint, under technique: Technique, kernelRing: Int) {
         self.init(
             level: Level(cpl: point.cpl), depth: technique == .bare ? 0 : 1,
-            physicalRing: technique.isSoftware ? max(Int(point.cpl), 1) : Int(point.cpl), physicalRIP: nil,
+            physicalRing: max(Int(point.cpl), kernelRing), physicalRIP: nil,
             physicalCR3: nil, cs: point.cs, rip: point.rip, ss: point.ss, rsp: point.rsp, cr3: point.cr3,
             rflags: point.rflags)
     }
 
     /// A place in a guest with where the machine's processor is.
     init(_ point: PrivilegePoint, physical: PrivilegePoint, depth: Int, under technique: Technique) {
-        self.init(point, under: technique)
+        self.init(point, under: technique, kernelRing: 0)
         self.depth = depth
         physicalRing = Int(physical.cpl)
         if physical.rip != point.rip { physicalRIP = physical.rip }

@@ -118,9 +118,19 @@ public final class TransitionLog {
             Transition(
                 sequence: 0, time: guest?.time ?? 0, instructions: guest?.instructions ?? 0, technique: technique,
                 mechanism: .transfer(record.cause), gateRecord: record.gate,
-                before: Transition.Point(record.before, under: technique),
-                after: Transition.Point(record.after, under: technique), switchedStack: record.switchedStack,
+                before: Transition.Point(record.before, under: technique, kernelRing: kernelRing),
+                after: Transition.Point(record.after, under: technique, kernelRing: kernelRing),
+                switchedStack: record.switchedStack,
                 vector: record.cause.vector, errorCode: record.cause.errorCode, address: record.address))
+    }
+
+    /// The ring at which the machine's processor runs the guest's kernel.
+    private var kernelRing: Int {
+        switch guest?.configuration.technique ?? .bare {
+        case .bare, .vmx, .svm: 0
+        case .trapAndEmulate, .translate: 1
+        case .paravirtual: guest?.processor.codeBits == 64 ? 3 : 1
+        }
     }
 
     /// Numbers a transition, and keeps it while `isRecording`.
