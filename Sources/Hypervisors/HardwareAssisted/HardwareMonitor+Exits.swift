@@ -15,6 +15,7 @@ extension HardwareMonitor: VirtualMachineMonitor {
         default: break
         }
         takeBack()
+        clearInjectedResumeFlag(exit)
         let exit = told(exit)
         // What only ends a run of the machine's, and what leaves the guest only because it is watched, is no crossing.
         if exit.cause != .externalInterrupt(vector: nil), !isOnlyWatched(exit.cause) {
@@ -48,6 +49,15 @@ extension HardwareMonitor: VirtualMachineMonitor {
         told.cause = .instruction(instruction)
         told.instructionLength = instruction.length
         return told
+    }
+
+    /// Exits for page faults leave RF set for the event that is injected next; if its delivery comes to nothing, the
+    /// guest must not find it in its flags.
+    private func clearInjectedResumeFlag(_ exit: VMExit) {
+        if injectedResumeFlag, exit.cause == .tripleFault || exit.vectoring?.source == .exception {
+            guest.systemFlags &= ~RFLAGS.RF
+        }
+        injectedResumeFlag = false
     }
 
     private func dispose(of exit: VMExit) -> ExitDisposition {
@@ -113,6 +123,7 @@ extension HardwareMonitor: VirtualMachineMonitor {
             statistics.truePageFaults &+= 1
             guard guest.watched.contains(.exception) else {
                 pending = .nothing
+                injectedResumeFlag = guest.systemFlags & RFLAGS.RF == 0
                 return .inject(error)
             }
             pending = .deliver(error)

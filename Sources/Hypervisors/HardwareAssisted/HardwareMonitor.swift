@@ -26,6 +26,8 @@ package final class HardwareMonitor: GuestMonitor {
     private var isInside = false
     var knownResets: UInt64 = 0
     private var knownWatched: EventKinds = []
+    /// A page fault was injected at an instruction that did not have RF set.
+    var injectedResumeFlag = false
 
     /// What is to be done on the guest's processor before the guest goes on.
     enum PendingWork {

@@ -279,7 +279,7 @@ final class Translator {
         let difference = 0 &- target
         if mode == .bits32 {
             work.emitter.add("lea ecx, [eax + #]", number: difference)
-            work.emitter.add("jecxz $ + 8")
+            work.emitter.add("jecxz $ + 7")
         } else {
             if Int64(Int32(truncatingIfNeeded: difference)) == Int64(bitPattern: difference) {
                 work.emitter.add("lea rcx, [rax + #]", number: difference)
