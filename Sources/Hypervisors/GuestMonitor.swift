@@ -23,6 +23,8 @@ package protocol GuestMonitor: AnyObject {
     func run() -> RunResult
     /// Forgets what was derived from memory and state, after all of it may have been replaced.
     func stateReplaced()
+    /// Gives the guest up: its own processor has all of its state, and nothing of the monitor's is in force any more.
+    func leave()
 }
 
 extension GuestMonitor {

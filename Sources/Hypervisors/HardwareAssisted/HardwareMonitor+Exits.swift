@@ -1,8 +1,9 @@
 import X86
 import X86Engine
 
-extension HardwareMonitor: VirtualMachineMonitor {
-    package func handle(_ exit: VMExit, on processor: Processor) -> ExitDisposition {
+extension HardwareMonitor {
+    /// Decides what becomes of the guest after an exit.
+    func handle(_ exit: VMExit) -> ExitDisposition {
         statistics.countExit(exit.code)
         switch exit.cause {
         case .invalidControls, .invalidGuestState, .entryMSRLoadFailure, .invalidVMCB:

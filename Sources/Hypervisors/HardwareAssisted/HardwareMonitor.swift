@@ -18,6 +18,7 @@ package final class HardwareMonitor: GuestMonitor {
     /// Nil with second-level tables.
     let shadow: ShadowPaging?
     private let environment = HardwareEnvironment()
+    private let receiver = ExitReceiver()
     /// What the last exit has left to be done.
     var pending = PendingWork.nothing
     var lastCause = MonitorCause.start
@@ -69,7 +70,9 @@ package final class HardwareMonitor: GuestMonitor {
             shadow = ShadowPaging(
                 machine: machineMemory, pool: memory.tables, guestPages: memory.guestPages, guest: guest)
         }
-        machine.monitor = self
+        machine.monitor = receiver
+        receiver.monitor = self
+        machine.watchedInstructions = guest.watchedInstructions
         environment.monitor = self
         if shadow != nil {
             guest.memory.tracer = self
@@ -139,6 +142,19 @@ package final class HardwareMonitor: GuestMonitor {
         isInside = false
         shadow?.reset()
         machine.flushTLB()
+    }
+
+    package func leave() {
+        // An event that was being delivered must not be lost.
+        switch pending {
+        case .nothing, .interpret, .settle: break
+        case .deliver(let fault): guest.deliver(fault)
+        case .redeliver(let event): guest.redeliver(event)
+        }
+        pending = .nothing
+        shadow?.reset()
+        guest.memory.tracer = nil
+        machine.memory.tracer = nil
     }
 
     private func doPendingWork() -> RunResult? {
@@ -347,6 +363,12 @@ extension HardwareMonitor: MemoryTracer {
     package func memoryChanged(page: Int, offset: Int, count: Int, byWalk: Bool) {
         if !byWalk { shadow?.tableChanged(page: page, offset: offset, count: count) }
     }
+}
+
+/// Takes exits for a monitor, which the machine's processor must not keep alive.
+private final class ExitReceiver: VirtualMachineMonitor {
+    weak var monitor: HardwareMonitor?
+    func handle(_ exit: VMExit, on processor: Processor) -> ExitDisposition { monitor?.handle(exit) ?? .stop }
 }
 
 /// The buses of the machine as its processor finds them while it runs the guest: everything there leaves the guest.

@@ -69,6 +69,7 @@ package final class SoftwareMonitor: GuestMonitor {
         environment.machine = machine
         setUpMachine()
         place(Self.placements[0])
+        watchesChanged()
     }
 
     /// Where the region can be, in order of preference.
@@ -206,6 +207,14 @@ package final class SoftwareMonitor: GuestMonitor {
         unexplainedExit = nil
         lastReason = reason(lastCause, guest.interpretedInstruction)
         statistics.crossings.countExit(from: level, lastReason)
+    }
+
+    package func leave() {
+        shadow.reset()
+        for page in Array(shadow.codePages) { shadow.untraceCode(page: page) }
+        guest.memory.tracer = nil
+        memory.machine.tracer = nil
+        memory.machine.releaseHiddenInstructions()
     }
 
     /// Forgets what was derived from memory, after all of it may have been replaced.
@@ -355,7 +364,9 @@ package final class SoftwareMonitor: GuestMonitor {
         virtual.pointee.interruptShadow = physical.pointee.interruptShadow
         physical.pointee.interruptShadow = 0
         if level == 0, let translator {
-            guest.systemFlags = guest.systemFlags & ~RFLAGS.IF | memory.read(.interruptFlag) & RFLAGS.IF
+            guest.systemFlags =
+                guest.systemFlags & ~(RFLAGS.IF | RFLAGS.IOPL) | memory.read(.interruptFlag) & RFLAGS.IF
+                | memory.read(.privilege) & RFLAGS.IOPL
             if translator.recover(exit) == .resume {
                 if result == .ringZero { leave(cause(of: exit), .branch, at: exit.rip) }
                 return .retry

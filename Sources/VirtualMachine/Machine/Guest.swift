@@ -7,7 +7,7 @@ import X86Engine
 /// One isolation domain uses a guest; two guests share nothing.
 public final class Guest {
     /// What was chosen when the guest was declared.
-    public let configuration: GuestConfiguration
+    public internal(set) var configuration: GuestConfiguration
     /// The serial console.
     public let console: GuestConsole
     /// The privilege transitions so far.
@@ -15,7 +15,9 @@ public final class Guest {
     /// What the guest believes its processor to be; without a monitor below it also the one that executes.
     package let processor: Processor
     /// The monitor that runs the guest; nil on the bare machine.
-    package let monitor: (any GuestMonitor)?
+    package internal(set) var monitor: (any GuestMonitor)?
+    /// The machine's memory: the guest's, and behind it room for the structures of any monitor.
+    let machineMemory: PhysicalMemory
     package let memory: PhysicalMemory
     package let platform: GuestPlatform
     let handlers = HandlerTable()
@@ -61,13 +63,11 @@ public final class Guest {
         } catch {
             throw .boot(error.description)
         }
-        let monitorSize = configuration.monitorSize
-        let machineSize = configuration.memory &+ monitorSize
+        let machineSize = configuration.memory &+ GuestConfiguration.monitorSize(memory: configuration.memory)
         guard let machineMemory = PhysicalMemory(size: machineSize) else {
             throw .configuration("the host has no \(machineSize) bytes of memory to give")
         }
-        let memory =
-            monitorSize > 0 ? PhysicalMemory(window: configuration.memory, of: machineMemory) : machineMemory
+        let memory = PhysicalMemory(window: configuration.memory, of: machineMemory)
         var platformConfiguration = PersonalComputer.Configuration()
         platformConfiguration.memorySize = configuration.memory
         do { platform = try GuestPlatform(platformConfiguration) } catch {
@@ -76,6 +76,7 @@ public final class Guest {
         timers = GuestTimers(platform.pc.clock)
         self.image = image
         self.memory = memory
+        self.machineMemory = machineMemory
         pristineRandom = mix(configuration.seed &+ 0x9E37_79B9_7F4A_7C15)
         processor = Processor(
             model: configuration.model, memory: memory, environment: platform,
@@ -91,9 +92,6 @@ public final class Guest {
         let platform = platform
         platform.pc.memoryMapChanged = { [unowned platform] in platform.mapMemory() }
         platform.mapMemory()
-        if configuration.hypervisor.place == .hosted, monitor != nil {
-            platform.deviceAccessed = { [unowned transitions] in transitions.crossHost() }
-        }
         let console = console
         platform.pc.serialOutput = { console.receive($0) }
         platform.pc.debugOutput = { console.receiveDebug($0) }
@@ -101,7 +99,14 @@ public final class Guest {
         transitions.guest = self
         timers.guest = self
         memory.hostWrites = { [unowned self] address, bytes in effects?.note(.memory(address, Array(bytes))) }
+        connectHost()
         place()
+    }
+
+    /// Lets the accesses of devices go by way of the host's process, if the hypervisor is hosted.
+    func connectHost() {
+        let isHosted = configuration.hypervisor.place == .hosted && monitor != nil
+        platform.deviceAccessed = isHosted ? { [unowned transitions] in transitions.crossHost() } : nil
     }
 
     /// Guest time in nanoseconds.

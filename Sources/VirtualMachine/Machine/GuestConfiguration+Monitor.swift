@@ -2,12 +2,11 @@ import Hypervisors
 import X86Engine
 
 extension GuestConfiguration {
-    /// The bytes of the machine's memory that the technique's monitor takes; 0 without a monitor.
-    var monitorSize: UInt64 {
-        switch technique {
-        case .bare: 0
-        case .trapAndEmulate, .translate, .paravirtual: SoftwareMonitor.memorySize
-        case .vmx, .svm: HardwareMonitor.memorySize(hypervisor.effectivePaging ?? .shadow, guestMemory: memory)
+    /// The bytes of the machine's memory behind the guest's that a monitor of any technique can do with, so that guests
+    /// can move.
+    static func monitorSize(memory: UInt64) -> UInt64 {
+        Paging.allCases.reduce(SoftwareMonitor.memorySize) {
+            max($0, HardwareMonitor.memorySize($1, guestMemory: memory))
         }
     }
 
@@ -17,7 +16,8 @@ extension GuestConfiguration {
     ) throws(GuestError) -> (any GuestMonitor)? {
         switch technique {
         case .bare: return nil
-        case .trapAndEmulate, .translate, .paravirtual:
+        case .paravirtual: throw .configuration("the technique .paravirtual does not exist in this version")
+        case .trapAndEmulate, .translate:
             return SoftwareMonitor(
                 technique: technique, guest: guest, machineMemory: machineMemory, tlbEntries: tlbEntries,
                 usesBlocks: usesBlockCache)

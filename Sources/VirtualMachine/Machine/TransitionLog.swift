@@ -62,6 +62,8 @@ public final class TransitionLog {
     }
     /// What of the monitor's count is not the guest's: what came after a snapshot that it went back to.
     private var uncounted = CrossingCounters()
+    /// Counts on from here when the guest goes to a monitor that has not counted yet.
+    func keepCrossings() { uncounted = CrossingCounters().since(crossings) }
     /// Modelled crossings of the host.
     private(set) var hostCrossings: UInt64 = 0
 

@@ -173,6 +173,13 @@ package final class PhysicalMemory {
         hiddenPages = pages
     }
 
+    /// Makes every instruction count again.
+    package func releaseHiddenInstructions() {
+        hiddenInstructions?.deallocate()
+        hiddenInstructions = nil
+        hiddenPages = 0..<0
+    }
+
     /// Says whether the instruction that begins at a byte of those pages is none of the guest's.
     package func setHidden(_ isHidden: Bool, offset: Int) {
         guard let bits = hiddenInstructions, offset >= 0, offset < hiddenPages.count << 12 else { return }
