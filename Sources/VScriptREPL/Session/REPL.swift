@@ -144,8 +144,10 @@ package final class REPL {
         case .command(let command):
             if !isForced, command.isScript(rest) { return .script }
             var modifier = ""
+            // `save /tmp/vm` names a file, not a format.
+            let isPath = command.argument == .file && rest.first != "/"
             rest = rest.trimmingSpaces
-            if rest.first == "/", rest.dropFirst().first.map({ !$0.isWhitespace }) ?? false {
+            if !isPath, rest.first == "/", rest.dropFirst().first.map({ !$0.isWhitespace }) ?? false {
                 modifier = String(rest.dropFirst().prefix { !$0.isWhitespace })
                 rest = String(rest.dropFirst(1 + modifier.count)).trimmingSpaces
             }

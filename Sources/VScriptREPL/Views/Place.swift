@@ -21,7 +21,8 @@ package struct PlaceView {
         let width = max(10, 22 - address.count)
         let bytes = instruction.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
         return StyledText(isCurrent ? "=> " : "   ", .current) + StyledText(address, .address)
-            + StyledText(" " + symbol.padded(to: width), .symbol) + StyledText(bytes.padded(to: 14) + "  ", .bytes)
+            + StyledText(" " + symbol.padded(to: max(width, symbol.isEmpty ? 0 : symbol.count + 1)), .symbol)
+            + StyledText(bytes.padded(to: 14) + "  ", .bytes)
             + StyledText(instruction.text, isCurrent ? .current : .plain)
     }
 

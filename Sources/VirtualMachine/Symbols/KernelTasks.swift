@@ -140,9 +140,11 @@ public struct KernelTasks {
 
     /// The first function on a sleeping task's stack that is not the scheduler's.
     private func waitingFunction(_ stack: UInt64) -> String? {
+        // Words that are no return addresses lie there too: what is not the kernel's code is passed over.
+        guard let start = guest.symbolTable["_text"], let end = guest.symbolTable["_etext"] else { return nil }
         for index in 0..<96 {
             guard let value = word(stack &+ UInt64(index * 8)) else { return nil }
-            guard value > 0xFFFF_FFFF_8000_0000, let name = guest.symbolTable.text(of: value) else { continue }
+            guard value >= start, value < end, let name = guest.symbolTable.text(of: value) else { continue }
             let bare = String(name.prefix { $0 != "+" })
             if !Self.isScheduler(bare) { return bare }
         }
