@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import VirtualMachine
+import _SeededNumbers
 
 /// A guest that counts in memory, draws random numbers and prints, for ever.
 private let counting = """
@@ -188,7 +189,7 @@ private final class Folder {
         try guest.save(to: folder.path("a"))
         let whole = try bytes(folder.path("a"))
         let stateSize = Int(whole[12]) | Int(whole[13]) << 8 | Int(whole[14]) << 16
-        var generator = SplitMix(state: 7)
+        var generator = SeededNumbers(7)
         var loaded = 0
         for _ in 0..<1_500 {
             var forged = whole
@@ -209,19 +210,5 @@ private final class Folder {
             _ = guest.digest
         }
         #expect(loaded > 100)
-    }
-}
-
-/// A generator that gives the same numbers in every run (Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", 2014).
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-        return z ^ z >> 31
     }
 }

@@ -1,23 +1,11 @@
 import Testing
 import X86
 import X86Engine
+import _SeededNumbers
 
 /// Guest software can put anything into a VMCB, into the host state-save area and into nested page tables: VMRUN then
 /// refuses or is left again, or the processor shuts down; the machine around it stays whole.
 @Suite struct SVMFuzzTests {
-    /// A generator of the SplitMix family, so that a failure can be repeated by its seed.
-    private struct Generator: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var word = state
-            word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-            word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-            return word ^ word >> 31
-        }
-    }
-
     private static let code = """
         again:
         cpuid
@@ -65,7 +53,7 @@ import X86Engine
             })
     }
 
-    private func corrupt(_ svm: SVMMachine, _ generator: inout Generator) {
+    private func corrupt(_ svm: SVMMachine, _ generator: inout SeededNumbers) {
         let fields = VMCBField.allCases
         for _ in 0..<Int(generator.next() % 4) {
             let field = fields[Int(generator.next() % UInt64(fields.count))]
@@ -91,7 +79,7 @@ import X86Engine
 
     @Test(arguments: UInt64(1)...80)
     func anyVMCBIsRefusedOrLeftAgain(seed: UInt64) throws {
-        var generator = Generator(state: seed)
+        var generator = SeededNumbers(seed)
         let kinds: [SVMMachine.GuestKind] = [.long, .protected, .real, .user, .compatibility]
         let kind = kinds[Int(seed % 5)]
         let svm = try SVMMachine(guest: kind)
@@ -125,7 +113,7 @@ import X86Engine
 
     @Test(arguments: UInt64(1)...40)
     func aCorruptHostStateSaveAreaShutsDownOrGoesOn(seed: UInt64) throws {
-        var generator = Generator(state: seed)
+        var generator = SeededNumbers(seed)
         let svm = try SVMMachine()
         svm.intercept(0x72)
         for round in 0..<10 {
@@ -146,7 +134,7 @@ import X86Engine
 
     @Test(arguments: UInt64(1)...40)
     func anyNestedPageTableIsWalked(seed: UInt64) throws {
-        var generator = Generator(state: seed)
+        var generator = SeededNumbers(seed)
         let svm = try SVMMachine()
         for round in 0..<10 {
             svm.useNestedPaging()
