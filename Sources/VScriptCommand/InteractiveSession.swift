@@ -59,7 +59,7 @@ final class InteractiveSession {
         let isDumb = ["", "dumb"].contains(environment["TERM"] ?? "")
         let colours = isTerminal && !isDumb && (environment["NO_COLOR"] ?? "").isEmpty
         let renderer = TextRenderer(colours: colours)
-        terminal = isTerminal ? TerminalInput() : nil
+        terminal = isTerminal ? TerminalInput(keepsKeys: !isDumb) : nil
         history = History(path: isTerminal ? History.defaultPath(environment: environment) : nil)
         if isTerminal && !isDumb {
             editor = ReadlineEditor(wake: wake, colours: colours)

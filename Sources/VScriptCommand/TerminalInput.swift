@@ -7,10 +7,19 @@ import Foundation
 final class TerminalInput {
     private var original: termios?
 
-    init() {
+    /// Takes the terminal; `keepsKeys` for an editor that reads keys, not lines.
+    ///
+    /// Such an editor changes the settings before each line and back after it. What it goes back to must not gather
+    /// lines or turn Enter into Ctrl-J either, or keys typed between a line and the next would mean something else.
+    init(keepsKeys: Bool) {
         var settings = termios()
         guard tcgetattr(STDIN_FILENO, &settings) == 0 else { return }
         original = settings
+        guard keepsKeys else { return }
+        settings.c_lflag &= ~tcflag_t(ICANON | IEXTEN)
+        settings.c_iflag &= ~tcflag_t(ICRNL | INLCR | IGNCR)
+        settings.c_lflag |= tcflag_t(NOFLSH)
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &settings)
     }
 
     /// Runs something while keys are neither shown nor gathered to lines.

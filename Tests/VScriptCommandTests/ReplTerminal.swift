@@ -17,7 +17,7 @@ final class ReplTerminal {
     private let ownsHistory: Bool
 
     /// After so many seconds what was waited for counts as missing.
-    private static let patience = 20.0
+    private static let patience = 60.0
 
     init(
         _ arguments: [String] = [], environment extra: [String: String] = [:], rows: UInt16 = 24, columns: UInt16 = 80,
