@@ -19,15 +19,27 @@ package protocol GuestMonitor: AnyObject {
     var report: String { get }
     /// Hears of every crossing; nil while nobody listens, which costs nothing.
     var observer: (any MonitorObserver)? { get set }
+    /// The ring at which the machine's processor runs the guest's kernel.
+    var kernelRing: UInt8 { get }
     /// Runs the guest until the machine around it is needed, as `Processor.run` does.
     func run() -> RunResult
-    /// Forgets what was derived from memory and state, after all of it may have been replaced.
-    func stateReplaced()
+    /// What the monitor knows of the guest that neither its processor nor its memory holds, for snapshots and digests.
+    var knowledge: [UInt64] { get }
+    /// Forgets what was derived from memory and state, after all of it has been replaced, and takes back what was known
+    /// then.
+    func stateReplaced(knowledge: [UInt64])
+    /// The guest's memory and processor are as its boot source has them.
+    func begin()
+    /// Why the guest has ended, if its monitor has ended it.
+    var endReason: String? { get }
     /// Gives the guest up: its own processor has all of its state, and nothing of the monitor's is in force any more.
     func leave()
 }
 
 extension GuestMonitor {
+    package var knowledge: [UInt64] { [] }
+    package func begin() {}
+    package var endReason: String? { nil }
     package var translatorStatistics: TranslatorStatistics? { nil }
     package func translation(at rip: UInt64) -> CachedTranslation? { nil }
 }
@@ -41,11 +53,6 @@ package protocol MonitorObserver: AnyObject {
     /// stand for the instruction that left, `.inject` raises a fault in its place. The verdict on an entry is not looked
     /// at.
     func crossed(_ crossing: MonitorCrossing) -> EventVerdict
-    /// The guest calls its hypervisor; nothing has changed yet.
-    ///
-    /// `.proceed` lets the hypervisor do it, `.reply` gives the result in its place, `.skip` leaves the registers alone,
-    /// `.inject` raises a fault at the instruction.
-    func called(_ call: Hypercall) -> EventVerdict
 }
 
 /// One change of sides between a guest and its monitor.
@@ -141,17 +148,16 @@ package struct Hypercall: Equatable, Sendable {
     /// The call's name in that interface; its number where it has none.
     package var name: String
     package var arguments: [UInt64]
-    /// Nil before the call is done.
+    /// Nil before the call is done, and for a call that goes on elsewhere.
     package var result: UInt64?
+    /// What the result is called, if the call has failed.
+    package var failure: String?
 
-    package init(
-        interface: String, number: UInt64, name: String, arguments: [UInt64] = [], result: UInt64? = nil
-    ) {
+    package init(interface: String, number: UInt64, name: String, arguments: [UInt64] = []) {
         self.interface = interface
         self.number = number
         self.name = name
         self.arguments = arguments
-        self.result = result
     }
 }
 

@@ -13,19 +13,11 @@ public enum Technique: String, CaseIterable, Sendable {
     /// AMD-V.
     case svm
 
-    /// Whether this version can run guests so; others are refused by name.
-    public var isImplemented: Bool {
-        switch self {
-        case .bare, .trapAndEmulate, .translate, .vmx, .svm: true
-        case .paravirtual: false
-        }
-    }
-
     /// Whether the guest runs deprivileged below a monitor that the processor does not help.
     package var isSoftware: Bool {
         switch self {
-        case .trapAndEmulate, .translate: true
-        case .bare, .paravirtual, .vmx, .svm: false
+        case .trapAndEmulate, .translate, .paravirtual: true
+        case .bare, .vmx, .svm: false
         }
     }
 

@@ -148,6 +148,13 @@ struct CostTests {
         #expect(output.contains("\n.translate: none is wrong\n") && output.contains("\n.vmx: none is wrong\n"))
     }
 
+    @Test("a paravirtual kernel calls, is told of events and runs user code")
+    func paravirtual() throws {
+        let lines = try example("paravirtual").split(separator: "\n")
+        #expect(lines.prefix(4) == ["kernel", "page writable", "tick", "user at ring 3"])
+        #expect(lines.count { $0.contains(" ring 3  ") } == 18)
+    }
+
     @Test("lockstep finds the first instruction whose result differs")
     func lockstep() throws {
         let output = try example("lockstep")
@@ -159,7 +166,9 @@ struct CostTests {
     @Test("the comparison of techniques runs")
     func techniques() throws {
         let lines = try example("techniques").split(separator: "\n")
-        #expect(lines.contains { $0.hasPrefix("binary translation") })
+        for name in ["binary translation", "para-virtualization"] {
+            #expect(lines.count { $0.hasPrefix(name) } == 2)
+        }
         #expect(!lines.contains { $0.contains("does not get there") })
     }
 }

@@ -137,7 +137,9 @@ package final class HardwareMonitor: GuestMonitor {
         }
     }
 
-    package func stateReplaced() {
+    package var kernelRing: UInt8 { 0 }
+
+    package func stateReplaced(knowledge: [UInt64]) {
         pending = .nothing
         isInside = false
         shadow?.reset()

@@ -15,7 +15,8 @@ import X86Engine
 ///     0x080000  the table of indirect branches: 65536 addresses
 ///     0x200000  the translation cache, 16 MiB
 ///
-/// The rest holds page tables and is mapped nowhere.
+/// The rest holds page tables and is mapped nowhere. A monitor without translator has a region of 2 MiB, without the last
+/// two.
 struct MonitorLayout {
     static let gdt: UInt64 = 0
     static let idt: UInt64 = 0x1000
@@ -77,18 +78,18 @@ final class MonitorMemory {
     /// What is left, for shadow page tables.
     let pool: Range<Int>
 
-    init(machine: PhysicalMemory, guestPages: Int) {
+    init(machine: PhysicalMemory, guestPages: Int, regionSize: UInt64 = MonitorLayout.regionSize) {
         self.machine = machine
         let first = guestPages
         pages = first..<first + Int(MonitorLayout.size >> 12)
-        let region = Int(MonitorLayout.regionSize >> 12)
+        let region = Int(regionSize >> 12)
         regionPages = first..<first + region
         let tableCount = (region + 511) / 512
         tables = regionPages.upperBound..<regionPages.upperBound + tableCount
         pageDirectory = tables.upperBound
         pageDirectoryPointers = pageDirectory + 1
         pool = pageDirectoryPointers + 1..<pages.upperBound
-        machine.reserveHiddenInstructions(pages: cachePages)
+        if regionSize > MonitorLayout.cache { machine.reserveHiddenInstructions(pages: cachePages) }
         mapRegion()
     }
 
@@ -130,8 +131,23 @@ final class MonitorMemory {
             directory | PageEntry.P | PageEntry.RW | PageEntry.A, at: machine.address(ofPage: pageDirectoryPointers))
     }
 
+    /// Maps something else at an offset in the first 2 MiB of the region, for reading.
+    func setRegionPage(_ offset: UInt64, to physical: UInt64) {
+        machine.setQuadword(
+            physical | PageEntry.P | PageEntry.A | PageEntry.D | PageEntry.XD,
+            at: machine.address(ofPage: tables.lowerBound) + (offset >> 12 & 0x1FF) * 8)
+    }
+
+    /// The vectors by which translated code calls, with the lowest privilege that may use them.
+    static let translatorVectors: [UInt8: UInt8] = [MonitorLayout.callOutVector: 1, MonitorLayout.linkVector: 1]
+
     /// Writes the descriptor tables, the TSS and the entry points for a region that begins at a linear address.
-    func writeTables(base: UInt64) {
+    ///
+    /// All vectors lead to ring 0, and only those among `calls` by interrupt instructions of other rings. The descriptors
+    /// are found at selectors from `firstSelector` on.
+    func writeTables(
+        base: UInt64, firstSelector: UInt16 = 0, calls: [UInt8: UInt8] = MonitorMemory.translatorVectors
+    ) {
         let code = Descriptor(base: 0, limit: 0xFFFF_FFFF, attributes: 0xA09B)
         let data = Descriptor(base: 0, limit: 0xFFFF_FFFF, attributes: 0xC093)
         let taskBase = base &+ MonitorLayout.taskState
@@ -148,12 +164,11 @@ final class MonitorMemory {
         // The I/O permission bitmap begins behind the limit: every port is denied.
         machine.setQuadword(0xFFFF << 48, at: physical(MonitorLayout.taskState) + 0x60)
         for vector in UInt64(0)..<256 {
-            // Only ring 0 and 1 may call out; other software interrupts fault, and the monitor does them for the guest.
-            let isCall =
-                vector == UInt64(MonitorLayout.callOutVector) || vector == UInt64(MonitorLayout.linkVector)
+            // Other software interrupts fault, and the monitor does them for the guest.
             let gate = Descriptor(
-                gate: SystemDescriptorType.interruptGate32, selector: MonitorLayout.codeSelector,
-                offset: base &+ MonitorLayout.entries &+ vector &* 8, descriptorPrivilegeLevel: isCall ? 1 : 0)
+                gate: SystemDescriptorType.interruptGate32, selector: firstSelector | MonitorLayout.codeSelector,
+                offset: base &+ MonitorLayout.entries &+ vector &* 8,
+                descriptorPrivilegeLevel: calls[UInt8(truncatingIfNeeded: vector)] ?? 0)
             machine.setQuadword(gate.low, at: physical(MonitorLayout.idt) + vector * 16)
             machine.setQuadword(gate.high, at: physical(MonitorLayout.idt) + vector * 16 + 8)
         }

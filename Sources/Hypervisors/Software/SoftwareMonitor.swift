@@ -218,7 +218,9 @@ package final class SoftwareMonitor: GuestMonitor {
     }
 
     /// Forgets what was derived from memory, after all of it may have been replaced.
-    package func stateReplaced() {
+    package var kernelRing: UInt8 { 1 }
+
+    package func stateReplaced(knowledge: [UInt64]) {
         shadow.reset()
         owesInstruction = false
         isInside = false

@@ -56,6 +56,15 @@ final class HypervisorObject: TabledObject {
         var configuration = HypervisorConfiguration(
             declaration.symbol("technique").flatMap(Technique.init(rawValue:)) ?? .bare,
             paging: declaration.symbol("paging").flatMap(Paging.init(rawValue:)))
+        if let abi = declaration.symbol("abi"), (abi == "none") == (configuration.technique == .paravirtual) {
+            let text =
+                abi == "none"
+                ? "paravirtual guests need an interface to call their hypervisor by"
+                : "the interface .\(abi) is for the technique .paravirtual: other guests do not know that they have a "
+                    + "hypervisor"
+            throw Interruption.fault(
+                Fault(HostFailure(.impossibleCombination, text), at: declaration.span(of: "abi")))
+        }
         if declaration.integer("type") == 2 { configuration.place = .hosted }
         if let cost = declaration.properties["cost"] {
             do throws(HostFailure) { configuration.costs = try Self.costs(cost.value) } catch {
@@ -124,6 +133,15 @@ final class HypervisorObject: TabledObject {
         Property("technique", "How it keeps control of the processor.") {
             .symbol($0.configuration.technique.rawValue)
         },
+        Property("abi", "What its guests can detect and call, or nil.") { hypervisor in
+            let configuration = hypervisor.configuration
+            return configuration.technique == .paravirtual ? .symbol(configuration.interface.name) : .nil
+        },
+        Property("calls", "The numbers of the calls that its guests can make, by name, or nil.") { hypervisor in
+            let configuration = hypervisor.configuration
+            guard configuration.technique == .paravirtual else { return .nil }
+            return .named(configuration.interface.calls.map { ($0.name, .integer($0.number)) })
+        },
         Property("paging", "How it keeps control of memory, or nil if it does not.") { hypervisor in
             hypervisor.configuration.effectivePaging.map { .symbol($0.rawValue) } ?? .nil
         },
@@ -153,13 +171,12 @@ extension HostFailure {
     init(_ objection: HypervisorConfiguration.Objection, in configuration: HypervisorConfiguration) {
         let notes: [String] =
             switch objection.part {
-            case .technique: []
             case .paging:
                 configuration.technique.pagings.isEmpty
                     ? ["leave `paging:` out"]
                     : ["it has \(configuration.technique.pagings.map { ".\($0.rawValue)" }.joined(separator: ", "))"]
             case .model: ["`cpuid:` chooses the guest's processor: .intel64 or .amd64"]
             }
-        self.init(objection.isMissing ? .notImplemented : .impossibleCombination, objection.text, notes: notes)
+        self.init(.impossibleCombination, objection.text, notes: notes)
     }
 }

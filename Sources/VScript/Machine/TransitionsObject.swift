@@ -33,7 +33,8 @@ final class TransitionsObject: HostObject {
     static func map(_ call: Transition.Call) -> ScriptValue {
         .named([
             "number": .integer(call.number), "arguments": .items(call.arguments.map { .integer($0) }),
-            "result": optional(call.result),
+            "result": optional(call.result), "name": call.name.map(ScriptValue.string) ?? .nil,
+            "failure": call.failure.map(ScriptValue.string) ?? .nil,
         ])
     }
 

@@ -42,14 +42,13 @@ extension Schema {
             PropertySchema("type", .integer(1...2), "1 on the machine itself, 2 in an operating system of the host's"),
             PropertySchema(
                 "technique", .symbol(Technique.allCases.map(\.rawValue)), isRequired: true,
-                "how it keeps control of the processor; with `.bare` there is none that does",
-                missing: Technique.allCases.filter { !$0.isImplemented }.map(\.rawValue)),
+                "how it keeps control of the processor; with `.bare` there is none that does"),
             PropertySchema(
                 "paging", .symbol(Paging.allCases.map(\.rawValue)),
                 "how it keeps control of memory; the usual way of the technique if not given"),
             PropertySchema(
-                "abi", .symbol(["none", "xen", "kvm", "hyperv", "vmware", "virtualbox", "zvm"]),
-                "what guests can detect and call; nothing if not given",
+                "abi", .symbol(["none", "native", "xen", "kvm", "hyperv", "vmware", "virtualbox", "zvm"]),
+                "what guests can detect and call; if not given, `.native` for `.paravirtual` and else nothing",
                 missing: ["xen", "kvm", "hyperv", "vmware", "virtualbox", "zvm"]),
             PropertySchema(
                 "cost", .symbolOrMap(CostModel.all.map(\.name)),

@@ -50,7 +50,7 @@ struct CrossingView {
         if let physical = t.before.physicalRIP { place += "   translated code \(Numbers.hex(physical))" }
         if exit.reason == .io, isStanding(t) { place += "     rax \(Numbers.hex(guest.guest.cpu["rax"] ?? 0))" }
         lines.append(StyledText(place))
-        if let call = t.call { lines.append(StyledText("   hypercall \(Numbers.hex(call.number))")) }
+        if let call = t.call { lines.append(StyledText("   hypercall \(Self.text(call))")) }
         if exit.reason == .pageTable, let address = exit.information, t.technique == .vmx {
             lines.append(StyledText("   guest-physical address \(Numbers.hex(address))"))
         }
@@ -80,9 +80,16 @@ struct CrossingView {
             done.append(StyledText(text))
         }
         if let call = t.call, let result = call.result {
-            done.append(StyledText("   hypercall \(Numbers.hex(call.number)) → \(Numbers.hex(result))"))
+            let failure = call.failure.map { " (\($0))" } ?? ""
+            done.append(StyledText("   hypercall \(Self.text(call)) → \(Numbers.hex(result))\(failure)"))
         }
         return (done, [StyledText(rip)])
+    }
+
+    /// A call by its name with its arguments, as far as its interface is known.
+    private static func text(_ call: Transition.Call) -> String {
+        guard let name = call.name else { return Numbers.hex(call.number) }
+        return "\(name)(\(call.arguments.map { Numbers.hex($0) }.joined(separator: ", "))), \(call.number)"
     }
 
     // MARK: - Devices

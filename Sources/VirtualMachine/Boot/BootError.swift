@@ -32,6 +32,8 @@ package enum BootError: Error, Equatable, Sendable {
     case memorySize(UInt64, why: String)
     /// The environment lacks what was asked for.
     case environment(String, why: String)
+    /// A paravirtual guest cannot start from what does not speak its hypervisor's interface.
+    case notParavirtual(what: String, interface: String)
     /// A gate or an address of a prepared environment is out of its range.
     case outOfRange(what: String, value: UInt64, allowed: String)
 }
@@ -40,6 +42,9 @@ extension BootError: CustomStringConvertible {
     /// One line, without a period at its end.
     package var description: String {
         switch self {
+        case .notParavirtual(let what, let interface):
+            "\(what) does not say that it speaks the interface .\(interface) of its hypervisor: .paravirtual runs flat images "
+                + "with the interface's header"
         case .unreadable(let file, let reason): "\(file): \(reason)"
         case .isDirectory(let file): "\(file): is a directory, not a file"
         case .empty(let file): "\(file): the file is empty"

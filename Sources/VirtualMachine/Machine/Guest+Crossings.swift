@@ -16,18 +16,9 @@ final class CrossingListener: MonitorObserver {
         }
     }
 
-    func called(_ call: Hypercall) -> EventVerdict {
-        var event = guest.makeEvent(.hypercall)
-        event.value = call.number
-        event.call = Transition.Call(number: call.number, arguments: call.arguments, result: nil)
-        let key = EventKey(kind: .hypercall, from: event.from, to: event.to, subject: .number(call.number))
-        guard guest.handlers.accept(key) else { return .proceed }
-        return guest.engineVerdict(guest.dispatch(event, key), on: event)
-    }
-
     private func left(_ crossing: MonitorCrossing) -> EventVerdict {
         let exit = Transition.Exit(crossing)
-        call = exit.reason == .hypercall ? guest.hypercallRegisters : nil
+        call = Transition.Call(crossing) ?? (exit.reason == .hypercall ? guest.hypercallRegisters : nil)
         let place = Transition.Point(crossing)
         let root = Transition.Point(monitor: crossing.monitor, depth: place.depth - 1)
         var event = guest.makeEvent(.vmexit)
@@ -59,7 +50,11 @@ final class CrossingListener: MonitorObserver {
     private func entered(_ crossing: MonitorCrossing) -> EventVerdict {
         let place = Transition.Point(crossing)
         let root = Transition.Point(monitor: crossing.monitor, depth: place.depth - 1)
-        if call != nil { call?.result = guest.processor.state.pointee.rax }
+        if let told = Transition.Call(crossing) {
+            call = told
+        } else if call != nil {
+            call?.result = guest.processor.state.pointee.rax
+        }
         defer { call = nil }
         var event = guest.makeEvent(.vmentry)
         (event.from, event.to) = (.root, place.level)
@@ -112,6 +107,15 @@ extension Transition.Point {
     fileprivate init(_ crossing: MonitorCrossing) {
         self.init(
             crossing.guest, physical: crossing.physical, depth: Int(crossing.depth), under: crossing.technique)
+    }
+}
+
+extension Transition.Call {
+    /// A call that the monitor itself knows.
+    fileprivate init?(_ crossing: MonitorCrossing) {
+        guard case .hypercall(let call) = crossing.cause else { return nil }
+        self.init(
+            number: call.number, arguments: call.arguments, result: call.result, name: call.name, failure: call.failure)
     }
 }
 

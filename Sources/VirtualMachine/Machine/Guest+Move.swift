@@ -5,8 +5,8 @@ extension Guest {
     /// Stops the guest under its hypervisor and lets it go on under another, or on the bare machine.
     ///
     /// What the guest can see does not change, its processor's identification included; so it does the same from here on
-    /// as it would have done. Throws, with nothing changed, while the guest runs, and if a machine with the guest's
-    /// processor cannot carry the technique.
+    /// as it would have done. Throws, with nothing changed, while the guest runs, if a machine with the guest's processor
+    /// cannot carry the technique, and if one of the two is paravirtual.
     public func move(to hypervisor: HypervisorConfiguration) throws(GuestError) {
         guard !isRunning else {
             throw .configuration("the guest is running: it moves between two runs")
@@ -17,6 +17,13 @@ extension Guest {
         } catch {
             throw .configuration(error.text)
         }
+        guard
+            hypervisor == configuration.hypervisor
+                || hypervisor.technique != .paravirtual && configuration.technique != .paravirtual
+        else {
+            throw .configuration("a paravirtual kernel speaks to its hypervisor, and runs under no other technique")
+        }
+        guard configuration.technique != .paravirtual else { return }
         let former = configuration.hypervisor
         leaveMonitor()
         do throws(GuestError) {

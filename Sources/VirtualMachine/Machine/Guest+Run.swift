@@ -59,7 +59,8 @@ extension Guest {
                 if !idle(until: endTime ?? .max) { return stop(.halted, "") }
             case .shutdown:
                 let chain = processor.faultChain.map(\.description)
-                let stop = stop(.crashed, "triple fault: " + chain.joined(separator: ", "))
+                let why = monitor?.endReason ?? "triple fault"
+                let stop = stop(.crashed, chain.isEmpty ? why : why + ": " + chain.joined(separator: ", "))
                 finalStop = stop
                 return stop
             case .signal:

@@ -59,7 +59,11 @@ public final class Guest {
         }
         let image: BootImage
         do throws(BootError) {
-            image = try configuration.boot.image(memory: try PhysicalMemoryMap(size: configuration.memory))
+            let map = try PhysicalMemoryMap(size: configuration.memory)
+            image =
+                configuration.technique == .paravirtual
+                ? try configuration.boot.image(memory: map, speaking: configuration.hypervisor.interface)
+                : try configuration.boot.image(memory: map)
         } catch {
             throw .boot(error.description)
         }
@@ -128,6 +132,7 @@ public final class Guest {
         processor.programFeatureControl()
         processor.begin(image.state)
         processor.state.pointee.random = pristineRandom
+        monitor?.begin()
         platform.synchronize()
     }
 

@@ -16,7 +16,10 @@ extension GuestConfiguration {
     ) throws(GuestError) -> (any GuestMonitor)? {
         switch technique {
         case .bare: return nil
-        case .paravirtual: throw .configuration("the technique .paravirtual does not exist in this version")
+        case .paravirtual:
+            return ParavirtualMonitor(
+                interface: hypervisor.interface, guest: guest, machineMemory: machineMemory, tlbEntries: tlbEntries,
+                usesBlocks: usesBlockCache)
         case .trapAndEmulate, .translate:
             return SoftwareMonitor(
                 technique: technique, guest: guest, machineMemory: machineMemory, tlbEntries: tlbEntries,

@@ -11,6 +11,7 @@ extension Guest {
         var hash = processor.stateHash()
         hash = mix(hash ^ memory.contentHash())
         hash = mix(hash ^ platform.stateHash())
+        for word in monitor?.knowledge ?? [] { hash = mix(hash ^ word) &+ 0x9E37_79B9_7F4A_7C15 }
         let devices = attached.states
         guard !devices.isEmpty || !timers.pending.isEmpty else { return hash }
         var hasher = StateHasher()

@@ -1,11 +1,18 @@
 import X86Engine
 
+@_exported import struct Hypervisors.HypercallInterface
 // The techniques are a part of this module's interface; everything else of `Hypervisors` is not.
 @_exported import enum Hypervisors.Paging
 @_exported import enum Hypervisors.Technique
 
 /// What a guest runs on: the monitor's technique, and what is around it.
 public struct HypervisorConfiguration: Equatable, Sendable {
+    /// Compares everything; interfaces are equal if they have the same name.
+    public static func == (a: HypervisorConfiguration, b: HypervisorConfiguration) -> Bool {
+        a.technique == b.technique && a.paging == b.paging && a.place == b.place && a.costs == b.costs
+            && a.interface.name == b.interface.name
+    }
+
     /// Where a hypervisor runs.
     public enum Place: Int, CaseIterable, Sendable {
         /// On the machine itself.
@@ -20,6 +27,9 @@ public struct HypervisorConfiguration: Equatable, Sendable {
     public var paging: Paging?
     /// Where the hypervisor runs: type 1 or 2.
     public var place = Place.machine
+
+    /// What paravirtual guests call.
+    public var interface = HypercallInterface.native
 
     /// What transitions are said to cost.
     public var costs = CostModel.prescott
@@ -37,22 +47,15 @@ public struct HypervisorConfiguration: Equatable, Sendable {
     /// What does not go together.
     public struct Objection: Error, Equatable, Sendable {
         /// What is to be changed.
-        public enum Part: Sendable { case technique, paging, model }
+        public enum Part: Sendable { case paging, model }
         /// What is to be changed.
         public var part: Part
         /// Why, in words.
         public var text: String
-        /// Whether it only lacks in this version.
-        public var isMissing = false
     }
 
-    /// Throws what this version does not have, or what does not go together.
+    /// Throws what does not go together.
     public func check() throws(Objection) {
-        guard technique.isImplemented else {
-            throw Objection(
-                part: .technique, text: "the technique .\(technique.rawValue) does not exist in this version",
-                isMissing: true)
-        }
         guard let paging, !technique.pagings.contains(paging) else { return }
         switch technique {
         case .bare:
@@ -73,7 +76,12 @@ public struct HypervisorConfiguration: Equatable, Sendable {
     /// Throws why guests with a processor model cannot run on the hypervisor.
     package func check(_ model: ProcessorModel) throws(Objection) {
         switch technique {
-        case .bare, .trapAndEmulate, .translate, .paravirtual: return
+        case .bare, .trapAndEmulate, .translate: return
+        case .paravirtual where !model.features.contains(.longMode):
+            throw Objection(
+                part: .model,
+                text: "the technique .paravirtual needs a 64-bit processor, which the guest's model is not")
+        case .paravirtual: return
         case .vmx where model.vendor != .intel:
             throw Objection(
                 part: .model, text: "the technique .vmx needs an Intel processor, and the guest's model is an AMD one")

@@ -51,14 +51,18 @@ public struct Transition: Equatable, Sendable {
         public var instructionLength: Int?
     }
 
-    /// A call of a guest to its hypervisor: its number in RAX, and what was in RDI, RSI, RDX, R10, R8 and R9.
+    /// A call of a guest to its hypervisor.
     public struct Call: Equatable, Sendable {
         /// What was in RAX.
         public var number: UInt64
-        /// What was in RDI, RSI, RDX, R10, R8 and R9.
+        /// The call's arguments if its interface is known, else what was in RDI, RSI, RDX, R10, R8 and R9.
         public var arguments: [UInt64]
-        /// What is in RAX when the guest goes on; nil before.
+        /// What is in RAX when the guest goes on; nil before, and for a call that goes on elsewhere.
         public var result: UInt64?
+        /// The call's name in its interface; nil if that is not known.
+        public var name: String?
+        /// What the result is called if it is a failure of a known interface's.
+        public var failure: String?
     }
 
     /// Counted from 1 on over the guest's life.

@@ -127,13 +127,7 @@ public final class TransitionLog {
     }
 
     /// The ring at which the machine's processor runs the guest's kernel.
-    private var kernelRing: Int {
-        switch guest?.configuration.technique ?? .bare {
-        case .bare, .vmx, .svm: 0
-        case .trapAndEmulate, .translate: 1
-        case .paravirtual: guest?.processor.codeBits == 64 ? 3 : 1
-        }
-    }
+    private var kernelRing: Int { Int(guest?.monitor?.kernelRing ?? 0) }
 
     /// Numbers a transition, and keeps it while `isRecording`.
     func record(_ unnumbered: Transition) -> Transition {

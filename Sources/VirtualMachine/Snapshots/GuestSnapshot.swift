@@ -18,6 +18,8 @@ public struct GuestSnapshot {
     let timers: [GuestTimer]
     let console: GuestConsole.Progress
     let transitions: TransitionLog.Progress
+    /// What the monitor knew of the guest.
+    let knowledge: [UInt64]
     let resets: Int
     let finalStop: Stop?
     /// The position in the log of what handlers and devices did, where one is kept.
@@ -52,7 +54,8 @@ extension Guest {
         return GuestSnapshot(
             time: time, instructions: instructions, processor: processor.snapshot(), memory: memory.snapshot(),
             machine: platform.pc.state, devices: attached.states, timers: timers.pending, console: console.progress,
-            transitions: transitions.progress, resets: resets, finalStop: finalStop, effects: effects?.cursor ?? 0)
+            transitions: transitions.progress, knowledge: monitor?.knowledge ?? [], resets: resets,
+            finalStop: finalStop, effects: effects?.cursor ?? 0)
     }
 
     /// Brings the guest back to a snapshot of it, or of one that was made and equipped in the same way.
@@ -84,7 +87,7 @@ extension Guest {
         }
         _ = memory.restore(snapshot.memory)
         processor.restore(snapshot.processor)
-        monitor?.stateReplaced()
+        monitor?.stateReplaced(knowledge: snapshot.knowledge)
         for (entry, saved) in zip(attached.entries, snapshot.devices) {
             // The line itself is part of the chips' state.
             entry.device.isRaised = saved.isRaised

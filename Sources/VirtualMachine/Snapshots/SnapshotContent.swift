@@ -19,6 +19,8 @@ struct SnapshotContent: Codable {
     var transitions: UInt64
     var crossings: [UInt64]
     var hostCrossings: UInt64
+    /// What the monitor knew of the guest; absent where that is nothing.
+    var knowledge: [UInt64]?
     var resets: Int
     var end: End?
 
@@ -48,6 +50,7 @@ struct SnapshotContent: Codable {
         transitions = snapshot.transitions.sequence
         crossings = snapshot.transitions.crossings.words
         hostCrossings = snapshot.transitions.hostCrossings
+        knowledge = snapshot.knowledge.isEmpty ? nil : snapshot.knowledge
         resets = snapshot.resets
         end = snapshot.finalStop.map {
             End(
@@ -76,7 +79,8 @@ struct SnapshotContent: Codable {
                 output: output, debugOutput: debugOutput, searched: searched, inputs: inputs,
                 replaying: replaying[...], typed: typed),
             transitions: TransitionLog.Progress(
-                sequence: transitions, crossings: crossings, hostCrossings: hostCrossings), resets: resets,
+                sequence: transitions, crossings: crossings, hostCrossings: hostCrossings),
+            knowledge: knowledge ?? [], resets: resets,
             finalStop: finalStop)
     }
 }

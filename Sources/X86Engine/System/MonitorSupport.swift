@@ -111,6 +111,40 @@ extension Processor {
         to.pointee.gs.base = from.pointee.gs.base
     }
 
+    /// The count of guest time at which a timer of the monitor's is due; all ones for none.
+    package var monitorTimer: UInt64 {
+        get { state.pointee.virtualization.timerDeadline }
+        set {
+            state.pointee.virtualization.timerDeadline = newValue
+            setDeadline(control.pointee.machineDeadline)
+        }
+    }
+
+    /// Whether the machine wants to be asked now.
+    package var isAtMachineDeadline: Bool { state.pointee.time >= control.pointee.machineDeadline }
+
+    /// Counts and reports a change of level that a monitor has made for the guest, which goes on at `state.rip`.
+    package func levelChanged(
+        from before: PrivilegePoint, _ cause: TransitionCause, address: UInt64? = nil, switchedStack: Bool
+    ) {
+        guard before.cpl != cpl else { return }
+        control.pointee.transitions.count(before.cpl, cpl, cause.kind)
+        guard watched.contains(.transition) else { return }
+        _ = environment.intercept(
+            .transition(
+                TransitionRecord(
+                    cause: cause, gate: nil, before: before, after: privilegePoint(at: state.pointee.rip),
+                    address: address, switchedStack: switchedStack)))
+    }
+
+    /// Ends the guest because of faults that cannot be delivered, first cause first.
+    package func shutDown(_ faults: [Fault]) {
+        control.pointee.faultChain = faults.map {
+            FaultRecord(fault: $0, cs: state.pointee.cs.selector, rip: state.pointee.rip, cpl: cpl)
+        }
+        state.pointee.activity = .shutdown
+    }
+
     /// RFLAGS without the six status flags.
     package var systemFlags: UInt64 {
         get { state.pointee.systemFlags }

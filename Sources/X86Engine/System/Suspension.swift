@@ -44,7 +44,7 @@ extension Fault {
 
 extension Processor {
     /// Asks the watcher about something that is about to happen; `.suspension` is to be thrown like any other fault.
-    func ask(_ event: ProcessorEvent) -> EventVerdict {
+    package func ask(_ event: ProcessorEvent) -> EventVerdict {
         let (time, rip) = (state.pointee.time, state.pointee.rip)
         if let verdict = control.pointee.decisions.earlier(time: time, rip: rip) { return verdict }
         let verdict = environment.intercept(event)

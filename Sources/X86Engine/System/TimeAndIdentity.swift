@@ -42,7 +42,7 @@ extension Processor {
     func readPerformanceCounter() throws(Fault) { throw .generalProtection(0) }
 
     /// CPUID.
-    func identify() throws(Fault) {
+    package func identify() throws(Fault) {
         // CPUID faulting (SDM vol. 2, CPUID; MSR_MISC_FEATURES_ENABLES bit 0).
         if cpl > 0 && state.pointee.msr.miscFeatures & 1 != 0 { throw .generalProtection(0) }
         let leaf = UInt32(truncatingIfNeeded: state.pointee.rax)

@@ -1,12 +1,14 @@
 import VScript
 import VScriptSyntax
+import VirtualMachine
 
 /// The pages of the documentation that say what the tables say, by their path in the catalogue.
 enum ReferencePages {
     static let all: [(path: String, text: String)] =
         [
             ("Reference/Kinds.md", kinds), ("Reference/Builtins.md", builtins), ("Reference/Members.md", members),
-            ("Reference/Modules.md", modules), ("Diagnostics/Diagnostics.md", diagnostics),
+            ("Reference/Modules.md", modules), ("Reference/Hypercalls.md", hypercalls),
+            ("Diagnostics/Diagnostics.md", diagnostics),
         ] + SyntaxCode.allCases.map { page($0) } + ScriptCode.allCases.map { page($0) }
 
     private static let note = "<!-- Written from the tables by the tests; VSCRIPT_RECORD=1 writes it anew. -->\n"
@@ -84,6 +86,49 @@ enum ReferencePages {
     private static let modules = document(
         "Modules", "What `import` brings.",
         Catalogue.modules.map { "## \($0.name)\n\n\($0.summary)\n\n" + entries($0.entries) })
+
+    private static let hypercalls = document(
+        "Hypercalls",
+        "The calls that paravirtual guests can make, with their arguments and results. <doc:ParavirtualGuests> tells how.",
+        HypercallInterface.all.map(interface))
+
+    private static func interface(_ interface: HypercallInterface) -> String {
+        let registers = interface.argumentRegisters.map { "`\($0)`" }.joined(separator: ", ")
+        let signature = interface.signature.replacing("\0", with: "")
+        return "## \(interface.name)\n\nVersion \(interface.version). The number is in `rax`, arguments are in "
+            + "\(registers), the result is in `rax`; a 32-bit kernel has the low halves of these. The interrupt "
+            + "instruction is "
+            + "`int 0x\(String(interface.vector, radix: 16))`, the signature `\(signature)`.\n\n"
+            + table(
+                ["number", "call", "result", "meaning"],
+                interface.calls.map { call in
+                    [
+                        "\(call.number)",
+                        "`\(call.name)(\(call.parameters.map(parameter).joined(separator: ", ")))`",
+                        result(call.result), call.summary,
+                    ]
+                })
+            + "\nAn argument with `: 64` has 64 bits: a 32-bit kernel gives it in two registers, the low half first.\n\n"
+            + table(
+                ["result", "name", "meaning"],
+                interface.failures.map { ["\($0.code)", "`\($0.name)`", $0.summary] })
+    }
+
+    private static func parameter(_ parameter: HypercallInterface.Parameter) -> String {
+        switch parameter.width {
+        case .word: parameter.name
+        case .quadword: "\(parameter.name): 64"
+        }
+    }
+
+    private static func result(_ result: HypercallInterface.Result) -> String {
+        switch result {
+        case .none: "0"
+        case .word(let text): text
+        case .quadword(let text): "\(text); its high half is in `edx` for a 32-bit kernel"
+        case .elsewhere: "none: it goes on elsewhere"
+        }
+    }
 
     // MARK: - Diagnostics
 
