@@ -203,7 +203,7 @@ package final class HardwareMonitor: GuestMonitor {
     private func interruptToInject() -> Injection? {
         let s = guest.state
         guard s.pointee.signals & Signal.interrupt != 0, s.pointee.interruptShadow == 0,
-            s.pointee.rflags & RFLAGS.IF != 0
+            s.pointee.systemFlags & RFLAGS.IF != 0
         else { return Injection() }
         // Watchers are asked by the processor that they watch.
         guard guest.watched.isDisjoint(with: [.interrupt, .exception]) else {

@@ -242,7 +242,7 @@ package final class SoftwareMonitor: GuestMonitor {
     /// Real, virtual-8086 and 16-bit code, single steps, breakpoints and levels with I/O privilege are interpreted.
     private var canRunDirectly: Bool {
         let s = guest.state
-        guard s.pointee.cr0 & CR0.PE != 0, s.pointee.rflags & RFLAGS.VM == 0, !guest.isDebugging, !interpretsAll,
+        guard s.pointee.cr0 & CR0.PE != 0, s.pointee.systemFlags & RFLAGS.VM == 0, !guest.isDebugging, !interpretsAll,
             guest.watchedMemory.isEmpty, !s.pointee.virtualization.isGuest
         else {
             return false
@@ -250,7 +250,7 @@ package final class SoftwareMonitor: GuestMonitor {
         let isLong = s.pointee.efer & EFER.LMA != 0
         guard isLong && s.pointee.cs.isLong || s.pointee.cs.isDefault32 else { return false }
         if s.pointee.cpl == 0 { return technique == .translate ? isTranslatable(s) : true }
-        return UInt64(s.pointee.cpl) > (s.pointee.rflags & RFLAGS.IOPL) >> 12
+        return UInt64(s.pointee.cpl) > (s.pointee.systemFlags & RFLAGS.IOPL) >> 12
     }
 
     /// Translated 32-bit code needs flat segments to reach its virtual-state page.
@@ -279,8 +279,8 @@ package final class SoftwareMonitor: GuestMonitor {
         if level == 0, let translator {
             guard let place = translator.place(of: rip) else { return false }
             rip = place
-            memory.write(.interruptFlag, virtual.pointee.rflags & RFLAGS.IF)
-            memory.write(.privilege, virtual.pointee.rflags & RFLAGS.IOPL)
+            memory.write(.interruptFlag, virtual.pointee.systemFlags & RFLAGS.IF)
+            memory.write(.privilege, virtual.pointee.systemFlags & RFLAGS.IOPL)
         }
         knownRoot = shadow.root()
         if shadow.resets != knownResets {

@@ -34,7 +34,7 @@ package struct ProcessorState {
     var flagResult: UInt64 = 1
     var flagAuxiliary: UInt64 = 0
     /// RFLAGS without the six status flags; bit 1 is set.
-    var systemFlags: UInt64 = RFLAGS.fixed
+    package internal(set) var systemFlags: UInt64 = RFLAGS.fixed
 
     /// Guest time in counts: one an instruction, a REP iteration, a delivery; idle time is added (architecture).
     package var time: UInt64 = 0
