@@ -50,7 +50,7 @@ let package = Package(
                 "VScript", "_LanguageFuzz", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tests/LanguageFuzz"),
         // They run the command as a child process, in pipes and on a pseudo-terminal.
-        .testTarget(name: "VScriptCommandTests", dependencies: ["VScriptCommand"]),
+        .testTarget(name: "VScriptCommandTests", dependencies: ["VScriptCommand", "_SeededNumbers"]),
         .testTarget(
             name: "VScriptREPLTests",
             dependencies: ["VScript", "VScriptREPL", "VScriptSyntax", "VirtualMachine", "X86"]),

@@ -19,6 +19,18 @@
 static creadline_callbacks callbacks;
 static char *accepted;
 static bool is_done;
+/// The line was given up by the interrupt key.
+static bool is_interrupted;
+/// The key that gives a line up: the terminal does not make a signal of it while a line is edited, so that it stands
+/// where it was pressed among the other keys.
+static unsigned char interrupt_key = 3;
+/// What becomes readable when a signal asks for the same.
+static int wake_file = -1;
+/// Keys taken from the terminal before readline wanted them.
+static unsigned char queue[1 << 16];
+static size_t queue_start, queue_end;
+/// A text is being pasted: readline asks for keys until its end, whatever they are.
+static bool is_pasting;
 /// Written by the handler of SIGWINCH.
 static int resize_pipe[2] = {-1, -1};
 
@@ -91,6 +103,78 @@ static void redisplay(void) {
 
 // MARK: Keys
 
+static bool drain(int file) {
+    char bytes[64];
+    bool any = false;
+    while (read(file, bytes, sizeof bytes) > 0) any = true;
+    return any;
+}
+
+static void note_resize(int number) {
+    (void)number;
+    int saved = errno;
+    // A full pipe tells already what there is to tell.
+    ssize_t written = write(resize_pipe[1], "w", 1);
+    (void)written;
+    errno = saved;
+}
+
+/// Waits until there is a key or a window of another size; the key, which stays where it is, or EOF.
+static int next_key(void) {
+    while (queue_start == queue_end) {
+        struct pollfd files[3] = {
+            {.fd = STDIN_FILENO, .events = POLLIN},
+            {.fd = wake_file, .events = POLLIN},
+            {.fd = resize_pipe[0], .events = POLLIN},
+        };
+        if (poll(files, 3, -1) < 0) {
+            if (errno == EINTR) continue;
+            return EOF;
+        }
+        queue_start = queue_end = 0;
+        if (files[2].revents && drain(resize_pipe[0])) rl_resize_terminal();
+        if (files[1].revents && drain(wake_file)) {
+            queue[queue_end++] = interrupt_key;
+        } else if (files[0].revents) {
+            // One at a time: what follows an accepted line may be meant for another reader of the terminal.
+            ssize_t count = read(STDIN_FILENO, queue, 1);
+            if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+            if (count <= 0) return EOF;
+            queue_end = (size_t)count;
+        }
+    }
+    return queue[queue_start];
+}
+
+/// What readline calls for a key.
+static int read_key(FILE *stream) {
+    (void)stream;
+    int key = next_key();
+    // The end of the text that is pasted may never come.
+    if (is_pasting && key == interrupt_key) return EOF;
+    if (key != EOF) queue_start++;
+    return key;
+}
+
+static int has_key(void) {
+    if (queue_start < queue_end) return 1;
+    struct pollfd file = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&file, 1, 0) > 0;
+}
+
+static int paste(int count, int key) {
+    is_pasting = true;
+    int result = rl_bracketed_paste_begin(count, key);
+    is_pasting = false;
+    return result;
+}
+
+/// Gives the line up as Enter accepts it: readline ends with the line and all that it keeps of it in order.
+static int interrupt(int count, int key) {
+    is_interrupted = true;
+    return rl_newline(count, key);
+}
+
 static int enter(int count, int key) {
     if (!callbacks.is_complete(callbacks.context, rl_line_buffer)) {
         rl_point = rl_end;
@@ -98,6 +182,49 @@ static int enter(int count, int key) {
     }
     rl_point = rl_end;
     return rl_newline(count, key);
+}
+
+// The walk through the history is ours. Readline's `history-search-backward` keeps the line that was left, its list of
+// undos and that of the entry in several places at once and frees one of them twice (8.2, with Ctrl-R in between).
+
+/// The text when the walk began, of which `walk_prefix` bytes must stand at the beginning of an entry.
+static char *walk_origin;
+static size_t walk_prefix;
+static int walk_position;
+
+static int walk_backward(int count, int key);
+static int walk_forward(int count, int key);
+
+static int walk(int step) {
+    if (rl_last_func != walk_backward && rl_last_func != walk_forward) {
+        free(walk_origin);
+        walk_origin = strdup(rl_line_buffer);
+        walk_prefix = (size_t)rl_point;
+        walk_position = where_history();
+    }
+    for (int position = walk_position + step; walk_origin && position >= 0; position += step) {
+        HIST_ENTRY *entry = position < history_length ? history_get(history_base + position) : NULL;
+        const char *text = entry ? entry->line : walk_origin;
+        bool is_origin = position >= history_length;
+        if (is_origin && walk_position >= history_length) break;
+        if (is_origin || (strncmp(text, walk_origin, walk_prefix) == 0 && strcmp(text, rl_line_buffer) != 0)) {
+            walk_position = position;
+            rl_replace_line(text, 1);
+            rl_point = rl_end;
+            return 0;
+        }
+    }
+    return rl_ding();
+}
+
+static int walk_backward(int count, int key) {
+    (void)count, (void)key;
+    return walk(-1);
+}
+
+static int walk_forward(int count, int key) {
+    (void)count, (void)key;
+    return walk(1);
 }
 
 static char **complete(const char *text, int start, int end) {
@@ -127,22 +254,6 @@ static void accept_line(char *line) {
     rl_callback_handler_remove();
 }
 
-static void note_resize(int number) {
-    (void)number;
-    int saved = errno;
-    // A full pipe tells already what there is to tell.
-    ssize_t written = write(resize_pipe[1], "w", 1);
-    (void)written;
-    errno = saved;
-}
-
-static bool drain(int file) {
-    char bytes[64];
-    bool any = false;
-    while (read(file, bytes, sizeof bytes) > 0) any = true;
-    return any;
-}
-
 // MARK: Interface
 
 void creadline_start(const char *name, creadline_callbacks given) {
@@ -155,6 +266,8 @@ void creadline_start(const char *name, creadline_callbacks given) {
     rl_attempted_completion_function = complete;
     rl_completion_display_matches_hook = list;
     rl_completer_word_break_characters = " \t\n\"'`@><=;|&{}()[],+-*/%!~^:";
+    rl_getc_function = read_key;
+    rl_input_available_hook = has_key;
     rl_catch_signals = 0;
     rl_catch_sigwinch = 0;
     rl_variable_bind("blink-matching-paren", "off");
@@ -162,10 +275,11 @@ void creadline_start(const char *name, creadline_callbacks given) {
     rl_variable_bind("bell-style", "none");
     rl_bind_key('\r', enter);
     rl_bind_key('\n', enter);
-    rl_bind_keyseq("\033[A", rl_named_function("history-search-backward"));
-    rl_bind_keyseq("\033OA", rl_named_function("history-search-backward"));
-    rl_bind_keyseq("\033[B", rl_named_function("history-search-forward"));
-    rl_bind_keyseq("\033OB", rl_named_function("history-search-forward"));
+    rl_bind_keyseq("\033[200~", paste);
+    rl_bind_keyseq("\033[A", walk_backward);
+    rl_bind_keyseq("\033OA", walk_backward);
+    rl_bind_keyseq("\033[B", walk_forward);
+    rl_bind_keyseq("\033OB", walk_forward);
     if (pipe(resize_pipe) == 0) {
         for (int end = 0; end < 2; end++) {
             fcntl(resize_pipe[end], F_SETFL, O_NONBLOCK);
@@ -176,43 +290,51 @@ void creadline_start(const char *name, creadline_callbacks given) {
     }
 }
 
+void creadline_set_interrupt_key(unsigned char key) { interrupt_key = key; }
+
 enum creadline_result creadline_read(const char *prompt, int wake, char **text) {
-    is_done = false;
+    is_done = is_interrupted = false;
     accepted = NULL;
+    wake_file = wake;
     // The window may have changed while no line was read.
     if (drain(resize_pipe[0])) rl_reset_screen_size();
+    rl_bind_key(interrupt_key, interrupt);
     rl_callback_handler_install(prompt, accept_line);
-    enum creadline_result result = CREADLINE_END;
     while (!is_done) {
-        struct pollfd files[3] = {
-            {.fd = STDIN_FILENO, .events = POLLIN},
-            {.fd = wake, .events = POLLIN},
-            {.fd = resize_pipe[0], .events = POLLIN},
-        };
-        if (poll(files, 3, -1) < 0) {
-            if (errno == EINTR) continue;
-            break;
-        }
-        if (files[2].revents && drain(resize_pipe[0])) rl_resize_terminal();
-        if (files[1].revents && drain(wake)) {
-            rl_point = rl_end;
-            rl_redisplay();
-            rl_callback_sigcleanup();
-            rl_free_line_state();
-            rl_callback_handler_remove();
-            fputs("^C\n", rl_outstream);
-            fflush(rl_outstream);
-            return CREADLINE_INTERRUPTED;
-        }
-        if (files[0].revents) rl_callback_read_char();
+        int key = next_key();
+        if (key == EOF) break;
+        // Whatever was begun, a search or half a sequence of keys, ends here.
+        if (key == interrupt_key) rl_callback_sigcleanup();
+        rl_callback_read_char();
     }
     if (!is_done) rl_callback_handler_remove();
-    if (accepted) {
-        *text = accepted;
-        result = CREADLINE_LINE;
+    if (is_interrupted) {
+        free(accepted);
+        fputs("^C\n", rl_outstream);
+        fflush(rl_outstream);
+        return CREADLINE_INTERRUPTED;
     }
-    return result;
+    if (!accepted) return CREADLINE_END;
+    *text = accepted;
+    return CREADLINE_LINE;
 }
+
+bool creadline_gather(void) {
+    if (queue_start == queue_end) queue_start = queue_end = 0;
+    bool any = false;
+    struct pollfd file = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (queue_end < sizeof queue && poll(&file, 1, 0) > 0) {
+        ssize_t count = read(STDIN_FILENO, queue + queue_end, sizeof queue - queue_end);
+        if (count <= 0) break;
+        queue_end += (size_t)count;
+    }
+    for (size_t at = queue_start; at < queue_end; at++) any = any || queue[at] == interrupt_key;
+    return any;
+}
+
+bool creadline_has_gathered(void) { return queue_start < queue_end; }
+
+int creadline_take(void) { return queue_start < queue_end ? queue[queue_start++] : -1; }
 
 void creadline_add_history(const char *text) { add_history(text); }
 

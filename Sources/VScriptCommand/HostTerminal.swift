@@ -1,3 +1,4 @@
+import CReadline
 import Foundation
 import VirtualMachine
 
@@ -24,11 +25,16 @@ struct HostTerminal: ConsoleTerminal {
         // Byte by byte: what is typed after the key that leaves is for whoever reads next.
         while input.bytes.count < 1024, Self.canRead(within: 0) {
             var byte: UInt8 = 0
-            let count = Foundation.read(STDIN_FILENO, &byte, 1)
-            if count < 0, errno == EINTR || errno == EAGAIN { break }
-            guard count == 1 else {
-                input.ending = .closed
-                break
+            let gathered = creadline_take()
+            if gathered >= 0 {
+                byte = UInt8(truncatingIfNeeded: gathered)
+            } else {
+                let count = Foundation.read(STDIN_FILENO, &byte, 1)
+                if count < 0, errno == EINTR || errno == EAGAIN { break }
+                guard count == 1 else {
+                    input.ending = .closed
+                    break
+                }
             }
             if byte == Self.leaveKey {
                 input.ending = .leave
@@ -51,7 +57,8 @@ struct HostTerminal: ConsoleTerminal {
     /// Whether a read would return at once, after waiting for that at most so long.
     private static func canRead(within nanoseconds: UInt64) -> Bool {
         var descriptor = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
-        return poll(&descriptor, 1, Int32(clamping: (nanoseconds &+ 999_999) / 1_000_000)) > 0
+        return creadline_has_gathered()
+            || poll(&descriptor, 1, Int32(clamping: (nanoseconds &+ 999_999) / 1_000_000)) > 0
     }
 
     private static func write(_ bytes: [UInt8], to file: Int32) {

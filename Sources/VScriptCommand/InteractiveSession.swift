@@ -88,6 +88,7 @@ final class InteractiveSession {
         if terminal != nil { repl.output(.lines(repl.banner)) }
         while true {
             interrupt.isEditing = true
+            repl.clearInterrupt()
             let input = editor.read(prompt: repl.prompt)
             interrupt.isEditing = false
             switch input {
@@ -98,7 +99,9 @@ final class InteractiveSession {
                 if editor is PlainLineEditor { Self.write("\n") }
             case .line(let line):
                 if terminal != nil, history.add(line) { editor.remember(line) }
-                let goesOn = terminal.map { $0.whileRunning { repl.handle(line) } } ?? repl.handle(line)
+                let goesOn =
+                    terminal.map { $0.whileRunning(interrupt: interrupt.signal) { repl.handle(line) } }
+                    ?? repl.handle(line)
                 if !goesOn { return }
             }
         }
@@ -135,7 +138,7 @@ final class SessionInterrupt {
     init(wake: WakePipe, scope interrupt: @escaping @Sendable () -> Void) {
         state = State(wake: wake, interrupt: interrupt)
         Self.current = state
-        signal(SIGINT) { _ in
+        Foundation.signal(SIGINT) { _ in
             guard let state = SessionInterrupt.current else { return }
             let error = errno
             if state.isEditing.load(ordering: .relaxed) { state.wake.wake() } else { state.interrupt() }
@@ -148,8 +151,11 @@ final class SessionInterrupt {
         set { state.isEditing.store(newValue, ordering: .relaxed) }
     }
 
+    /// Interrupts what runs, as the signal does.
+    func signal() { state.interrupt() }
+
     deinit {
-        signal(SIGINT, SIG_DFL)
+        Foundation.signal(SIGINT, SIG_DFL)
         Self.current = nil
     }
 }

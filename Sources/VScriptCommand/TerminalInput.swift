@@ -1,3 +1,4 @@
+import CReadline
 import Foundation
 
 /// The terminal's settings while a session has it.
@@ -6,12 +7,15 @@ import Foundation
 /// typed before it.
 final class TerminalInput {
     private var original: termios?
+    private let keepsKeys: Bool
 
     /// Takes the terminal; `keepsKeys` for an editor that reads keys, not lines.
     ///
     /// Such an editor changes the settings before each line and back after it. What it goes back to must not gather
-    /// lines or turn Enter into Ctrl-J either, or keys typed between a line and the next would mean something else.
+    /// lines or turn Enter into Ctrl-J either, or keys typed between a line and the next would mean something else;
+    /// and Ctrl-C is a key among the others except while something runs.
     init(keepsKeys: Bool) {
+        self.keepsKeys = keepsKeys
         var settings = termios()
         guard tcgetattr(STDIN_FILENO, &settings) == 0 else { return }
         original = settings
@@ -19,26 +23,40 @@ final class TerminalInput {
         settings.c_lflag &= ~tcflag_t(ICANON | IEXTEN)
         settings.c_iflag &= ~tcflag_t(ICRNL | INLCR | IGNCR)
         settings.c_lflag |= tcflag_t(NOFLSH)
+        creadline_set_interrupt_key(settings[control: VINTR])
+        settings[control: VINTR] = 0
         tcsetattr(STDIN_FILENO, TCSADRAIN, &settings)
     }
 
-    /// Runs something while keys are neither shown nor gathered to lines.
-    func whileRunning<Result>(_ body: () -> Result) -> Result {
+    /// Runs something while keys are neither shown nor gathered to lines, and Ctrl-C interrupts.
+    ///
+    /// - Parameter interrupt: Called before `body` if Ctrl-C was pressed between the line and now.
+    func whileRunning<Result>(interrupt: () -> Void, _ body: () -> Result) -> Result {
         var settings = termios()
-        guard original != nil, tcgetattr(STDIN_FILENO, &settings) == 0 else { return body() }
+        guard let original, tcgetattr(STDIN_FILENO, &settings) == 0 else { return body() }
         let before = settings
         settings.c_lflag &= ~tcflag_t(ECHO | ICANON)
         settings.c_lflag |= tcflag_t(NOFLSH)
+        settings[control: VINTR] = original[control: VINTR]
         tcsetattr(STDIN_FILENO, TCSANOW, &settings)
         defer {
             var before = before
             tcsetattr(STDIN_FILENO, TCSANOW, &before)
         }
+        if keepsKeys, creadline_gather() { interrupt() }
         return body()
     }
 
     func restore() {
         guard var original else { return }
         tcsetattr(STDIN_FILENO, TCSADRAIN, &original)
+    }
+}
+
+extension termios {
+    /// A special character, by its index (`VINTR`); 0 stands for none.
+    fileprivate subscript(control index: Int32) -> UInt8 {
+        get { withUnsafeBytes(of: c_cc) { $0[Int(index)] } }
+        set { withUnsafeMutableBytes(of: &c_cc) { $0[Int(index)] = newValue } }
     }
 }

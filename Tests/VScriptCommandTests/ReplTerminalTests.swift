@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import _SeededNumbers
 
 #if os(Linux)
 
@@ -178,24 +179,56 @@ struct ReplTerminalTests {
         #expect(terminal.ends(with: 0))
     }
 
-    @Test("random keys neither end nor hang it")
-    func fuzz() throws {
+    @Test("Ctrl-C stands among the keys where it was pressed, whatever was begun before it", arguments: [
+        "abc", "\u{12}pri", "\u{1B}", "\u{1B}[", "\u{1B}[200~half a paste", "\u{1B}[A", "\u{1B}3", "\u{16}", "con\t\t", "{\r1\r",
+    ])
+    func interruptTypedAhead(begun: String) throws {
         let terminal = try ReplTerminal()
         terminal.wait(for: "vscript> ")
-        var generator = SystemRandomNumberGenerator()
+        terminal.type("print(\"one\")\r")
+        terminal.wait(for: "\none")
+        // After Ctrl-V the next key stands for itself, so there is another.
+        for round in 1...10 {
+            terminal.type("\(begun)\u{3}\u{3}\(round) + 40\r")
+            terminal.wait(for: "\n\(round + 40)\n")
+        }
+        terminal.type("\u{4}")
+        #expect(terminal.ends(with: 0))
+    }
+
+    @Test("Ctrl-C pressed right after a line stops what the line begins")
+    func interruptAtOnce() throws {
+        try withSpinner { path in
+            let terminal = try ReplTerminal([path])
+            terminal.wait(for: "demo r3> ")
+            for _ in 1...20 {
+                terminal.type("c\r\u{3}")
+                terminal.wait(for: "stopped: interrupted")
+            }
+            terminal.type("while true { }\r\u{3}")
+            terminal.wait(for: "interrupted")
+            terminal.type("40 + 2\r")
+            terminal.wait(for: "\n42\n")
+        }
+    }
+
+    @Test("random keys neither end nor hang it", arguments: 0..<8)
+    func fuzz(seed: UInt64) throws {
+        let terminal = try ReplTerminal()
+        terminal.wait(for: "vscript> ")
+        var generator = SeededNumbers(seed)
         let keys =
             (0x20...0x7E).map { String(UnicodeScalar(UInt8($0))) }
             + [
                 "\t", "\r", "\u{1B}[A", "\u{1B}[B", "\u{1B}[C", "\u{1B}[D", "\u{12}", "\u{1}", "\u{5}", "\u{B}",
-                "\u{19}", "é", "漢", "\u{7F}",
+                "\u{19}", "\u{1F}", "\u{1B}r", "é", "漢", "\u{7F}", "\u{1B}[200~", "\u{1B}[201~",
             ]
         for _ in 0..<20 {
-            terminal.type((0..<60).map { _ in keys.randomElement(using: &generator) ?? "a" }.joined())
+            terminal.type((0..<60).map { _ in generator.pick(keys) }.joined())
             terminal.type("\u{3}")
         }
-        terminal.pause(milliseconds: 300)
-        terminal.type("\u{3}")
-        terminal.type("\u{3}40 + 2\r")
+        // Enter, so that what Ctrl-C interrupts is not the last line.
+        terminal.type("\r\u{3}\u{3}40 + 2\r")
         terminal.wait(for: "\n42\n")
     }
 }

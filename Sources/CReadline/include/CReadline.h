@@ -35,10 +35,22 @@ void creadline_start(const char *_Nonnull name, creadline_callbacks callbacks);
 
 /// Reads one text, of several lines if the first is not complete.
 ///
-/// A byte that becomes readable from `wake` (not blocking) clears what has been typed. `*text` is allocated by `malloc`
-/// and set for CREADLINE_LINE only.
+/// The interrupt key gives up what has been typed before it; so does a byte that becomes readable from `wake` (not
+/// blocking). `*text` is allocated by `malloc` and set for CREADLINE_LINE only.
 enum creadline_result creadline_read(
     const char *_Nonnull prompt, int wake, char *_Nullable *_Nonnull text);
+
+/// The key that gives a line up (Ctrl-C unless set); the terminal must not make a signal of it meanwhile.
+void creadline_set_interrupt_key(unsigned char key);
+
+/// Takes the keys that the terminal holds, for the lines to come; whether the interrupt key is among them.
+bool creadline_gather(void);
+
+/// Whether there are such keys.
+bool creadline_has_gathered(void);
+
+/// The next key that was gathered, which is then gone; -1 if there is none.
+int creadline_take(void);
 
 /// Appends a text to the history of this process.
 void creadline_add_history(const char *_Nonnull text);

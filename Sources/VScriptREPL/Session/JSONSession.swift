@@ -69,6 +69,7 @@ package final class JSONSession {
     /// Answers a line; false once the user wants to leave.
     package func answer(_ line: String) -> Bool {
         id = nil
+        repl.clearInterrupt()
         guard !line.trimmingSpaces.isEmpty else { return true }
         let request: Request
         do { request = try JSONDecoder().decode(Request.self, from: Data(line.utf8)) } catch {

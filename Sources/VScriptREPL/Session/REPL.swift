@@ -39,14 +39,19 @@ package final class REPL {
     // MARK: - Lines
 
     /// Carries out a text; false once the user wants to leave.
+    ///
+    /// An interrupt ends it with the entry that it met; so does one since `clearInterrupt`, before the first entry.
     package func handle(_ text: String) -> Bool {
         for entry in entries(of: text) {
-            scope.clearInterrupt()
             perform(entry)
             if isLeaving { return false }
+            if scope.isInterrupted { break }
         }
         return true
     }
+
+    /// Forgets interrupts, as each reader of lines does before it waits for one.
+    package func clearInterrupt() { scope.clearInterrupt() }
 
     package func leave() { isLeaving = true }
 
