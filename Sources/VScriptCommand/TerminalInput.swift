@@ -30,7 +30,10 @@ final class TerminalInput {
 
     /// Runs something while keys are neither shown nor gathered to lines, and Ctrl-C interrupts.
     ///
-    /// - Parameter interrupt: Called before `body` if Ctrl-C was pressed between the line and now.
+    /// - Parameters:
+    ///   - interrupt: Called before `body` if Ctrl-C was pressed between the line and now.
+    ///   - body: What runs.
+    /// - Returns: What `body` returns.
     func whileRunning<Result>(interrupt: () -> Void, _ body: () -> Result) -> Result {
         var settings = termios()
         guard let original, tcgetattr(STDIN_FILENO, &settings) == 0 else { return body() }

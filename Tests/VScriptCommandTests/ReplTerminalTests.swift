@@ -179,9 +179,12 @@ struct ReplTerminalTests {
         #expect(terminal.ends(with: 0))
     }
 
-    @Test("Ctrl-C stands among the keys where it was pressed, whatever was begun before it", arguments: [
-        "abc", "\u{12}pri", "\u{1B}", "\u{1B}[", "\u{1B}[200~half a paste", "\u{1B}[A", "\u{1B}3", "\u{16}", "con\t\t", "{\r1\r",
-    ])
+    @Test(
+        "Ctrl-C stands among the keys where it was pressed, whatever was begun before it",
+        arguments: [
+            "abc", "\u{12}pri", "\u{1B}", "\u{1B}[", "\u{1B}[200~half a paste", "\u{1B}[A", "\u{1B}3", "\u{16}",
+            "con\t\t", "{\r1\r",
+        ])
     func interruptTypedAhead(begun: String) throws {
         let terminal = try ReplTerminal()
         terminal.wait(for: "vscript> ")
