@@ -64,6 +64,7 @@ extension HardwareMonitor {
     private func dispose(of exit: VMExit) -> ExitDisposition {
         if let event = exit.vectoring, !event.source.isInstruction, exit.cause != .tripleFault {
             // What the delivery met is met again, by the guest's own tables.
+            if case .exception(let fault, .exception) = exit.cause, fault.vector == 14 { fillForProcessor(fault) }
             pending = .redeliver(event)
             return .stop
         }
@@ -98,15 +99,25 @@ extension HardwareMonitor {
         return .stop
     }
 
+    /// Makes the shadow entries for an access of the processor's own, to a descriptor or a stack, so that the next one does
+    /// not leave the guest; the access itself is about to be done by the guest's own tables, faults included.
+    private func fillForProcessor(_ fault: Fault) {
+        guard let shadow else { return }
+        let kind = AccessKind(pageFaultCode: fault.errorCode ?? 0)
+        if (try? shadow.fill(fault.address, kind, by: .system)) == true { statistics.hiddenPageFaults &+= 1 }
+    }
+
     /// A page fault of the machine's: the guest's own, one that it must not see, or an access to be emulated.
     private func disposeOfPageFault(_ fault: Fault) -> ExitDisposition {
         guard let shadow else { return .stop }
         pending = .interpret
         let code = fault.errorCode ?? 0
         // An instruction that reads a descriptor does that as a supervisor.
-        guard code & PageFaultCode.US != 0 || guest.state.pointee.cpl != 3 else { return .stop }
-        let kind: AccessKind =
-            code & PageFaultCode.ID != 0 ? .execute : code & PageFaultCode.WR != 0 ? .write : .read
+        guard code & PageFaultCode.US != 0 || guest.state.pointee.cpl != 3 else {
+            fillForProcessor(fault)
+            return .stop
+        }
+        let kind = AccessKind(pageFaultCode: code)
         do throws(Fault) {
             guard try shadow.fill(fault.address, kind) else { return .stop }
             statistics.hiddenPageFaults &+= 1
@@ -130,6 +141,13 @@ extension HardwareMonitor {
             pending = .deliver(error)
             return .stop
         }
+    }
+}
+
+extension AccessKind {
+    /// What was tried, by a page fault's error code (SDM volume 3 figure 4-12).
+    fileprivate init(pageFaultCode code: UInt32) {
+        self = code & PageFaultCode.ID != 0 ? .execute : code & PageFaultCode.WR != 0 ? .write : .read
     }
 }
 

@@ -56,6 +56,10 @@ enum VirtualState: UInt64 {
     case formerInterruptFlag = 0x20
     /// The guest's RFLAGS.IOPL, in place.
     case privilege = 0x28
+    /// RFLAGS.IF, in place, while an interrupt waits for the guest to set it; else 0.
+    case waitingInterrupt = 0x38
+    /// The flags that POPF leaves to the monitor if they are set: TF, IOPL, NT, and IF while an interrupt waits.
+    case monitoredFlags = 0x40
     /// The number of the indirect branch under way.
     case source = 0x30
     /// Flags on their way into RFLAGS, and the top of a stack for translated sequences.

@@ -228,9 +228,11 @@ final class ShadowPaging {
     ///
     /// Throws the fault that the guest is to see. False if the access must be emulated: a device answers, or the page is
     /// traced. `forCode` marks the way, so that a change of it is noticed.
-    func fill(_ linear: UInt64, _ kind: AccessKind, forCode: Bool = false) throws(Fault) -> Bool {
+    func fill(
+        _ linear: UInt64, _ kind: AccessKind, by privilege: AccessPrivilege = .current, forCode: Bool = false
+    ) throws(Fault) -> Bool {
         steps.removeAll(keepingCapacity: true)
-        let physical = try guest.walk(linear, kind, touch: true, steps: &steps)
+        let physical = try guest.walk(linear, kind, privilege, touch: true, steps: &steps)
         guard let ram = guest.ramPage(physical) else { return false }
         let isTraced = guest.memory.isTraced(page: ram)
         if kind == .write && isTraced { return false }

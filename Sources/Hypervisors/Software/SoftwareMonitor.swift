@@ -46,6 +46,9 @@ package final class SoftwareMonitor: GuestMonitor {
     /// The bytes that a monitor takes of the machine's memory, behind the guest's.
     package static var memorySize: UInt64 { MonitorLayout.size }
 
+    /// Where in that the virtual-state page lies, the only one that the guest can write.
+    package static var virtualStateOffset: UInt64 { MonitorLayout.virtualState }
+
     /// Makes a monitor for a guest processor, whose memory is a window of `machineMemory`.
     package init(
         technique: Technique, guest: Processor, machineMemory: PhysicalMemory, tlbEntries: Int, usesBlocks: Bool
@@ -281,6 +284,9 @@ package final class SoftwareMonitor: GuestMonitor {
             rip = place
             memory.write(.interruptFlag, virtual.pointee.systemFlags & RFLAGS.IF)
             memory.write(.privilege, virtual.pointee.systemFlags & RFLAGS.IOPL)
+            let waiting = virtual.pointee.signals & Signal.interrupt != 0 ? RFLAGS.IF : 0
+            memory.write(.waitingInterrupt, waiting)
+            memory.write(.monitoredFlags, RFLAGS.TF | RFLAGS.IOPL | RFLAGS.NT | waiting)
         }
         knownRoot = shadow.root()
         if shadow.resets != knownResets {

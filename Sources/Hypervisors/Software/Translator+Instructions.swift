@@ -292,6 +292,14 @@ extension Translator {
     }
 
     private func translateSTI(_ next: UInt64, _ work: inout BlockTranslation) {
+        // If an interrupt waits, the monitor does it; no flag changes.
+        work.emitter.add("mov [@], {cx}", .rcx)
+        work.emitter.add("mov ecx, [@]", .waitingInterrupt)
+        // Over a load of 6 or 7 bytes and the call-out.
+        work.emitter.add(mode == .bits64 ? "jrcxz $ + 11" : "jecxz $ + 10")
+        work.emitter.add("mov {cx}, [@]", .rcx)
+        work.emitter.add("int 0x\(String(MonitorLayout.callOutVector, radix: 16))")
+        work.emitter.add("mov {cx}, [@]", .rcx)
         work.emitter.add("mov [@], {ax}", .rax)
         work.emitter.add("mov eax, [@]", .interruptFlag)
         work.emitter.add("mov [@], eax", .formerInterruptFlag)
@@ -321,8 +329,7 @@ extension Translator {
         work.emitter.add("mov [@], {ax}", .rax)
         work.emitter.add("pop {ax}")
         work.mark(.flagsPopped(bytes: mode == .bits64 ? 8 : 4), rip)
-        // TF, IOPL and NT are the monitor's business.
-        work.emitter.add("test eax, 0x7100")
+        work.emitter.add("test [@], eax", .monitoredFlags)
         work.emitter.add("jz $ + 4")
         work.emitter.add("int 0x\(String(MonitorLayout.callOutVector, radix: 16))")
         work.emitter.add("mov [@], {ax}", .flags)

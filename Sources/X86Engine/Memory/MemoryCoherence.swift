@@ -42,9 +42,12 @@ extension PhysicalMemory {
         }
     }
 
-    /// Drops the translations of every processor.
+    /// Drops the translations of every processor; the code of a running block is fetched anew too.
     func dropAllTranslations() {
-        for entry in everyProcessor { entry.processor.tlb.flush() }
+        for entry in everyProcessor {
+            entry.processor.tlb.flush()
+            entry.processor.leaveBlockAfterThisInstruction()
+        }
         forgetPagingStructures()
         counterpart?.forgetPagingStructures()
     }
@@ -63,7 +66,6 @@ extension PhysicalMemory {
         guard mask != addressLineMask else { return }
         addressLineMask = mask
         dropAllTranslations()
-        for entry in processors { entry.processor.leaveBlockAfterThisInstruction() }
     }
 
     /// Called when one processor has dropped all its translations; marks can go when it was the only one.

@@ -78,9 +78,10 @@ extension Processor {
     /// Translates as an access by the current privilege level does, and reports the entries read, outermost first, as
     /// they were before accessed and dirty flags were set.
     package func walk(
-        _ linear: UInt64, _ kind: AccessKind, touch: Bool, steps: inout [WalkStep]
+        _ linear: UInt64, _ kind: AccessKind, _ privilege: AccessPrivilege = .current, touch: Bool,
+        steps: inout [WalkStep]
     ) throws(Fault) -> UInt64 {
-        try translate(linear, kind, .current, touch: touch, steps: &steps).physical
+        try translate(linear, kind, privilege, touch: touch, steps: &steps).physical
     }
 
     /// Whether an access would be allowed; changes nothing.
