@@ -9,6 +9,8 @@ package struct ProcessorScheduler: Sendable {
         /// In percent of the processor.
         var cap: UInt64?
         var consumed: UInt64 = 0
+        /// Where the cap is counted from: how long the processor had been there, and what the guest had had.
+        var capStart: (elapsed: UInt64, consumed: UInt64) = (0, 0)
         var virtualTime: UInt64 = 0
         var wasRunnable = false
     }
@@ -25,10 +27,20 @@ package struct ProcessorScheduler: Sendable {
 
     package init(timeSlice: UInt64) { self.timeSlice = max(1, timeSlice) }
 
-    /// Adds a guest; returns its number.
-    package mutating func add(weight: Int, cap: Int?) -> Int {
-        entries.append(Entry(weight: UInt64(max(1, weight)), cap: cap.map { UInt64(max(1, $0)) }))
-        return entries.count - 1
+    /// Adds a guest behind the others.
+    package mutating func add(weight: Int, cap: Int?) {
+        entries.append(Entry(weight: 1))
+        change(entries.count - 1, weight: weight, cap: cap)
+    }
+
+    /// Removes a guest; those behind it move up.
+    package mutating func remove(_ number: Int) { entries.remove(at: number) }
+
+    /// Gives a guest another share from now on.
+    package mutating func change(_ number: Int, weight: Int, cap: Int?) {
+        entries[number].weight = UInt64(max(1, weight))
+        entries[number].cap = cap.map { UInt64(max(1, $0)) }
+        entries[number].capStart = (elapsed, entries[number].consumed)
     }
 
     /// What a guest has had of the processor.
@@ -52,10 +64,13 @@ package struct ProcessorScheduler: Sendable {
 
     /// What a guest may consume before its cap stops it.
     private func room(of number: Int) -> UInt64 {
-        guard let cap = entries[number].cap else { return timeSlice }
+        let entry = entries[number]
+        guard let cap = entry.cap else { return timeSlice }
         // At the end of the slice it must not have had more than its part of what will have elapsed by then.
-        let allowed = (elapsed &+ timeSlice) / 100 &* cap &+ (elapsed &+ timeSlice) % 100 &* cap / 100
-        return allowed > entries[number].consumed ? allowed &- entries[number].consumed : 0
+        let end = elapsed &- entry.capStart.elapsed &+ timeSlice
+        let allowed = end / 100 &* cap &+ end % 100 &* cap / 100
+        let used = entry.consumed &- entry.capStart.consumed
+        return allowed > used ? allowed &- used : 0
     }
 
     /// A guest has had the processor.

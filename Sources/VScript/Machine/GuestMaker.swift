@@ -71,9 +71,9 @@ final class GuestMaker: DeclarationMaker {
         }
         memory = total
         try addSymbols(to: guest, declaration, session.files)
-        let object = GuestObject(guest, name: name, on: hypervisor, session: session)
+        let object = GuestObject(guest, name: name, on: hypervisor, try share(declaration), session: session)
         guests.append(object)
-        hypervisor?.add(object)
+        try hypervisor?.add(object)
         for handler in declaration.handlers {
             do {
                 try object.install(handler)
@@ -87,6 +87,20 @@ final class GuestMaker: DeclarationMaker {
             }
         }
         return .object(object)
+    }
+
+    /// How a guest is to share its hypervisor's processor.
+    private func share(_ declaration: Declaration) throws -> GuestScheduler.Share {
+        var share = GuestScheduler.Share()
+        for name in ["weight", "cap"] where declaration.properties[name] != nil && declaration.parent == nil {
+            throw located(
+                .impossibleCombination,
+                "a guest on the bare machine has no `\(name)`: it shares its processor with nobody", declaration, name,
+                notes: ["declare it `on` a hypervisor"])
+        }
+        if let weight = declaration.integer("weight") { share.weight = Int(weight) }
+        share.cap = declaration.integer("cap").map { Int($0) }
+        return share
     }
 
     /// What a guest is declared on; nil for a bare machine.

@@ -5,8 +5,10 @@ import VirtualMachine
 final class GuestObject: TabledObject, EventSource {
     let guest: Guest
     let name: String
-    /// What it was declared on; nil for a bare machine.
-    let hypervisor: HypervisorObject?
+    /// What it runs on; nil for a bare machine.
+    var hypervisor: HypervisorObject?
+    /// How it shares its hypervisor's processor with other guests.
+    var share: GuestScheduler.Share
     unowned let session: Session
     /// Handlers that are installed.
     private var handlers: [ObjectIdentifier: (handler: Handler, id: HandlerID)] = [:]
@@ -15,8 +17,11 @@ final class GuestObject: TabledObject, EventSource {
     private(set) var isRunning = false
     private(set) var lastStop: StopObject?
 
-    init(_ guest: Guest, name: String, on hypervisor: HypervisorObject?, session: Session) {
+    init(
+        _ guest: Guest, name: String, on hypervisor: HypervisorObject?, _ share: GuestScheduler.Share, session: Session
+    ) {
         self.guest = guest
+        self.share = share
         self.name = name
         self.hypervisor = hypervisor
         self.session = session
@@ -173,6 +178,14 @@ final class GuestObject: TabledObject, EventSource {
         try checkFailure()
     }
 
+    /// The guest is about to run in turns with others.
+    func beginTurns() {
+        handlerError = nil
+        isRunning = true
+    }
+
+    func endTurns() { isRunning = false }
+
     /// Whether a handler has thrown something that ends the run.
     var hasFailed: Bool { handlerError != nil }
 
@@ -216,9 +229,6 @@ final class GuestObject: TabledObject, EventSource {
     static let members = MemberTable<GuestObject>(
         properties: [
             Property("name", "What it was declared as.") { .string($0.name) },
-            Property("hypervisor", "What it was declared on, or nil.") { guest in
-                guest.hypervisor.map { .object($0) } ?? .nil
-            },
             Property("technique", "How its privileged side is virtualized; `.bare` without a hypervisor.") {
                 .symbol($0.guest.configuration.technique.rawValue)
             },
@@ -242,7 +252,7 @@ final class GuestObject: TabledObject, EventSource {
                         .map { ($0.key, .integer($0.value)) })
             },
             Property("resets", "How often the guest has reset the machine.") { .integer($0.guest.resets) },
-        ],
+        ] + hypervisorProperties,
         methods: [
             Builtin("run(until?, within?, instructions?, wall?)", "Runs until an event, a limit or the guest's end.") {
                 guest, arguments in
@@ -312,7 +322,7 @@ final class GuestObject: TabledObject, EventSource {
                     throw HostFailure(.wrongOperand, error.description)
                 }
             },
-        ] + outsideMethods)
+        ] + hypervisorMethods + outsideMethods)
 
     // MARK: - Events
 

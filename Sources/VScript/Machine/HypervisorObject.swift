@@ -28,6 +28,9 @@ final class MachineObject: TabledObject {
         return true
     }
 
+    /// Takes back the memory of a guest that has gone to another host.
+    func giveBack(_ bytes: UInt64) { used -= min(bytes, used) }
+
     var typeName: String { "a host" }
     var text: String { "<host \(name)>" }
 
@@ -49,6 +52,8 @@ final class HypervisorObject: TabledObject {
     let configuration: HypervisorConfiguration
     let host: MachineObject?
     private(set) var guests: [GuestObject] = []
+    /// Divides the processor among the guests.
+    let scheduler: GuestScheduler
 
     init(_ declaration: Declaration) throws {
         name = declaration.label.isNil ? "hypervisor" : declaration.label.text
@@ -76,6 +81,7 @@ final class HypervisorObject: TabledObject {
                 Fault(HostFailure(error, in: configuration), at: declaration.span(of: "\(error.part)")))
         }
         self.configuration = configuration
+        scheduler = try Self.scheduler(declaration)
         host?.hypervisors.append(self)
     }
 
@@ -93,6 +99,17 @@ final class HypervisorObject: TabledObject {
             throw Interruption.fault(Fault(failure, at: declaration.header))
         }
         return host
+    }
+
+    private static func scheduler(_ declaration: Declaration) throws -> GuestScheduler {
+        guard let slice = declaration.properties["slice"], case .duration(let time) = slice.value else {
+            return GuestScheduler()
+        }
+        guard time > 0 else {
+            throw Interruption.fault(
+                Fault(HostFailure(.outOfRange, "a time slice is longer than nothing"), at: slice.span))
+        }
+        return GuestScheduler(timeSlice: UInt64(time))
     }
 
     /// A cost model by its name, or of cycles by item.
@@ -121,49 +138,73 @@ final class HypervisorObject: TabledObject {
         throw HostFailure(.wrongType, "`cost` is a model such as `.prescott` or a map of cycles")
     }
 
-    func add(_ guest: GuestObject) { guests.append(guest) }
+    /// A guest was declared on it, or has come from another.
+    func add(_ guest: GuestObject) throws(HostFailure) {
+        do throws(GuestError) { try scheduler.add(guest.guest, guest.share) } catch {
+            throw HostFailure(.wrongOperand, error.description)
+        }
+        guests.append(guest)
+    }
+
+    /// A guest has gone to another.
+    func remove(_ guest: GuestObject) {
+        scheduler.remove(guest.guest)
+        guests.removeAll { $0 === guest }
+    }
+
+    /// The share of a guest has changed.
+    func setShare(of guest: GuestObject) throws(HostFailure) {
+        do throws(GuestError) { try scheduler.setShare(guest.share, of: guest.guest) } catch {
+            throw HostFailure(.wrongOperand, error.description)
+        }
+    }
 
     func close() { guests = [] }
 
     var typeName: String { "a hypervisor" }
     var text: String { "<hypervisor \(name)>" }
 
-    static let members = MemberTable<HypervisorObject>(properties: [
-        Property("name", "What it was declared as.") { .string($0.name) },
-        Property("technique", "How it keeps control of the processor.") {
-            .symbol($0.configuration.technique.rawValue)
-        },
-        Property("abi", "What its guests can detect and call, or nil.") { hypervisor in
-            let configuration = hypervisor.configuration
-            return configuration.technique == .paravirtual ? .symbol(configuration.interface.name) : .nil
-        },
-        Property("calls", "The numbers of the calls that its guests can make, by name, or nil.") { hypervisor in
-            let configuration = hypervisor.configuration
-            guard configuration.technique == .paravirtual else { return .nil }
-            return .named(configuration.interface.calls.map { ($0.name, .integer($0.number)) })
-        },
-        Property("paging", "How it keeps control of memory, or nil if it does not.") { hypervisor in
-            hypervisor.configuration.effectivePaging.map { .symbol($0.rawValue) } ?? .nil
-        },
-        Property("type", "1 on the machine itself, 2 in an operating system of the host's.") {
-            .integer($0.configuration.place.rawValue)
-        },
-        Property("cost", "What transitions are said to cost: the model's name, its sources, and cycles by item.") {
-            hypervisor in
-            let costs = hypervisor.configuration.costs
-            return .named([
-                "name": .string(costs.name), "sources": .items(costs.sources.map(ScriptValue.string)),
-                "cycles": .named(
-                    CostModel.Item.allCases.compactMap { item in
-                        costs.cycles[item].map { (item.rawValue, .integer($0)) }
-                    }),
-            ])
-        },
-        Property("host", "What it was declared on, or nil.") { hypervisor in
-            hypervisor.host.map { .object($0) } ?? .nil
-        },
-        Property("guests", "The guests on it.") { .items($0.guests.map { .object($0) }) },
-    ])
+    static let members = MemberTable<HypervisorObject>(
+        properties: [
+            Property("name", "What it was declared as.") { .string($0.name) },
+            Property("technique", "How it keeps control of the processor.") {
+                .symbol($0.configuration.technique.rawValue)
+            },
+            Property("abi", "What its guests can detect and call, or nil.") { hypervisor in
+                let configuration = hypervisor.configuration
+                return configuration.technique == .paravirtual ? .symbol(configuration.interface.name) : .nil
+            },
+            Property("calls", "The numbers of the calls that its guests can make, by name, or nil.") { hypervisor in
+                let configuration = hypervisor.configuration
+                guard configuration.technique == .paravirtual else { return .nil }
+                return .named(configuration.interface.calls.map { ($0.name, .integer($0.number)) })
+            },
+            Property("paging", "How it keeps control of memory, or nil if it does not.") { hypervisor in
+                hypervisor.configuration.effectivePaging.map { .symbol($0.rawValue) } ?? .nil
+            },
+            Property("type", "1 on the machine itself, 2 in an operating system of the host's.") {
+                .integer($0.configuration.place.rawValue)
+            },
+            Property("cost", "What transitions are said to cost: the model's name, its sources, and cycles by item.") {
+                hypervisor in
+                let costs = hypervisor.configuration.costs
+                return .named([
+                    "name": .string(costs.name), "sources": .items(costs.sources.map(ScriptValue.string)),
+                    "cycles": .named(
+                        CostModel.Item.allCases.compactMap { item in
+                            costs.cycles[item].map { (item.rawValue, .integer($0)) }
+                        }),
+                ])
+            },
+            Property("host", "What it was declared on, or nil.") { hypervisor in
+                hypervisor.host.map { .object($0) } ?? .nil
+            },
+            Property("guests", "The guests on it.") { .items($0.guests.map { .object($0) }) },
+            Property("slice", "The longest turn of a guest in `run`, in guest time.") { .time($0.scheduler.timeSlice) },
+            Property("elapsed", "How long its processor has been there in `run`, idle time included.") {
+                .time($0.scheduler.elapsed)
+            },
+        ], methods: runMethods)
 }
 
 extension HostFailure {

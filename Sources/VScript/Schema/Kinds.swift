@@ -54,6 +54,7 @@ extension Schema {
                 "cost", .symbolOrMap(CostModel.all.map(\.name)),
                 "what transitions are said to cost: figures published for a processor, `.prescott` if not given, or a "
                     + "map of cycles"),
+            PropertySchema("slice", .duration, "the longest turn of a guest in `run`; 1 ms if not given"),
         ], members: { HypervisorObject.members.names })
 
     /// A machine, bare or on a hypervisor.
@@ -68,6 +69,12 @@ extension Schema {
             PropertySchema("symbols", .list, "files with names for addresses: ELF, System.map or kallsyms"),
             PropertySchema("seed", .integer(0...Int128(UInt64.max)), "what its random numbers begin with"),
             PropertySchema("cpuid", .any, "the processor model: a symbol, or a map of what it shows"),
+            PropertySchema(
+                "weight", .integer(1...65_536),
+                "how much of its hypervisor's processor it gets in relation to the other guests; 256 if not given"),
+            PropertySchema(
+                "cap", .integer(1...100),
+                "the most it gets of its hypervisor's processor in percent; no limit if not given"),
         ],
         events: [
             "transition(from?, to?)", "vmexit(reason?)", "vmentry()", "hypercall(nr?)", "exception(vector?)",

@@ -162,29 +162,3 @@ extension CostModel {
         }
     }
 }
-
-extension Guest {
-    /// What all transitions so far have cost by the hypervisor's cost model, in cycles, with the accesses to devices where
-    /// the guest has them itself.
-    ///
-    /// Unknown costs count as nothing. Guest time has no part in it.
-    public var modelledCycles: UInt64 {
-        let model = configuration.hypervisor.costs
-        let technique = configuration.technique
-        var sum: UInt64 = 0
-        func add(_ count: UInt64, _ cost: UInt64?) { sum &+= count &* (cost ?? 0) }
-        for kind in TransitionKind.allCases {
-            add(transitions.count(cause: "\(kind)"), model.cost(of: kind))
-        }
-        let crossings = transitions.crossings
-        for reason in ExitReason.allCases {
-            let count = crossings.exits(from: nil, reason)
-            add(count, model.cost(ofExitFor: reason, under: technique))
-            add(count, model.cost(ofEntryAfter: reason, under: technique))
-        }
-        let each = transitions.hostCrossings / UInt64(HostCrossing.allCases.count)
-        for crossing in HostCrossing.allCases { add(each, model.cost(of: crossing)) }
-        if technique == .bare { add(platform.deviceAccesses, model.cycles[.device]) }
-        return sum
-    }
-}

@@ -24,7 +24,7 @@ extension Guest {
             throw .configuration("a paravirtual kernel speaks to its hypervisor, and runs under no other technique")
         }
         guard configuration.technique != .paravirtual else { return }
-        let former = configuration.hypervisor
+        let (former, priced) = (configuration.hypervisor, pricedCounts)
         leaveMonitor()
         do throws(GuestError) {
             try enterMonitor(hypervisor)
@@ -33,6 +33,7 @@ extension Guest {
             try enterMonitor(former)
             throw error
         }
+        transitions.former = priced
     }
 
     /// Gives the machine back as it was before there was a monitor.

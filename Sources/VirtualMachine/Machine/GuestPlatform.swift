@@ -12,7 +12,7 @@ package final class GuestPlatform: ProcessorEnvironment {
     /// Told of each access to a device that a monitor has done by its host; nil where it has the devices itself.
     var deviceAccessed: (() -> Void)?
     /// How often a port or the memory of a device was read or written, the local APIC's apart.
-    private(set) var deviceAccesses: UInt64 = 0
+    var deviceAccesses: UInt64 = 0
     /// The guest time that the current run ends at.
     var runEnd = UInt64.max
 

@@ -64,6 +64,8 @@ public final class TransitionLog {
     private var uncounted = CrossingCounters()
     /// Counts on from here when the guest goes to a monitor that has not counted yet.
     func keepCrossings() { uncounted = CrossingCounters().since(crossings) }
+    /// What was counted before the hypervisor, whose cost model holds from then on.
+    var former = PricedCounts()
     /// Modelled crossings of the host.
     private(set) var hostCrossings: UInt64 = 0
 
@@ -78,17 +80,24 @@ public final class TransitionLog {
         var sequence: UInt64
         var crossings: CrossingCounters
         var hostCrossings: UInt64
+        /// What all that has cost; nil where a snapshot does not tell, for the cost by the hypervisor of the guest that
+        /// is brought back.
+        var priced: PricedCounts?
     }
 
     /// Going back to a snapshot drops the records of what has not happened then.
     var progress: Progress {
-        get { Progress(sequence: sequence, crossings: crossings, hostCrossings: hostCrossings) }
+        get {
+            Progress(
+                sequence: sequence, crossings: crossings, hostCrossings: hostCrossings, priced: guest?.pricedCounts)
+        }
         set {
             ring = rows.filter { $0.sequence <= newValue.sequence }
             next = 0
             sequence = newValue.sequence
             uncounted = (guest?.monitor?.statistics.crossings ?? CrossingCounters()).since(newValue.crossings)
             hostCrossings = newValue.hostCrossings
+            former = newValue.priced ?? PricedCounts()
         }
     }
 

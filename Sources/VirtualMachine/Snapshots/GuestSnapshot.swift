@@ -97,6 +97,7 @@ extension Guest {
         timers.restore(snapshot.timers)
         console.progress = snapshot.console
         transitions.progress = snapshot.transitions
+        if let priced = snapshot.transitions.priced { platform.deviceAccesses = priced.counts.deviceAccesses }
         resets = snapshot.resets
         finalStop = snapshot.finalStop
         stopRequest = nil
