@@ -11,9 +11,9 @@ import X86
         .init(.vmx, paging: .nested), .init(.translate),
     ]
 
-    @Test(arguments: [PreparedLayout.Environment.long, .protected], [1, 2, 3, 4] as [UInt64])
-    func movedGuestsDoWhatTheyWouldHaveDone(environment: PreparedLayout.Environment, seed: UInt64) throws {
-        var program = RandomProgram(environment, seed: seed)
+    @Test(arguments: RandomProgram.Mode.allCases, [1, 2, 3, 4] as [UInt64])
+    func movedGuestsDoWhatTheyWouldHaveDone(mode: RandomProgram.Mode, seed: UInt64) throws {
+        var program = RandomProgram(mode, seed: seed)
         let boot = try program.bootSource()
         let (bare, moved) = (try Way.bare(boot, memory: 4 << 20), try Way.bare(boot, memory: 4 << 20))
         for (position, place) in Self.places.enumerated() where place.technique != .trapAndEmulate {

@@ -18,6 +18,20 @@ struct Way: Sendable, CustomTestStringConvertible {
     /// Those that run guests without sensitive unprivileged instructions too.
     static let all = faithful + [trapAndEmulate]
 
+    /// A make of processors, and the techniques that do what its bare machine does, whatever the guest.
+    struct Vendor: Sendable, CustomTestStringConvertible {
+        var model: ProcessorModel
+        var ways: [Way]
+        var testDescription: String { "\(model.vendor)" }
+    }
+
+    static let vendors = [
+        Vendor(model: .intel64, ways: faithful),
+        Vendor(
+            model: .amd64,
+            ways: [translate, Way(technique: .svm, paging: .nested), Way(technique: .svm, paging: .shadow)]),
+    ]
+
     func guest(
         _ boot: BootSource, _ model: ProcessorModel = .intel64, blocks: Bool = true, memory: UInt64 = 16 << 20
     ) throws -> Guest {
@@ -53,6 +67,51 @@ func expectSame(_ bare: Guest, _ other: Guest, slices: [UInt64], _ comment: Comm
     }
     #expect(bare.console.debugOutput == other.console.debugOutput, comment)
 }
+
+/// The first instruction after which two guests are not the same, with what differs, found by halving.
+///
+/// `make` makes both anew and runs them for a number of instructions.
+func firstDifference(within count: UInt64, _ make: (UInt64) throws -> (bare: Guest, other: Guest)) throws -> String {
+    func differ(_ count: UInt64) throws -> Bool {
+        let (bare, other) = try make(count)
+        return bare.digest != other.digest || bare.instructions != other.instructions
+    }
+    guard try differ(count) else { return "no difference in one run of \(count) instructions" }
+    var (same, different): (UInt64, UInt64) = (0, count)
+    while different - same > 1 {
+        let middle = (same + different) / 2
+        if try differ(middle) { different = middle } else { same = middle }
+    }
+    let before = try make(same).bare
+    let (bare, other) = try make(different)
+    let code = before.cpu.disassemble(1).first
+    var text = "after \(same) instructions in ring \(before.cpu.ring), "
+    text += "\(hexadecimal(before.cpu.rip)) \(code?.text ?? "that cannot be fetched"):"
+    if bare.instructions != other.instructions { text += " \(other.instructions) for \(bare.instructions) counts" }
+    let memory = (0..<bare.memory.size / 8).first {
+        bare.memory.quadword(at: $0 * 8) != other.memory.quadword(at: $0 * 8)
+    }
+    if let address = memory.map({ $0 * 8 }) {
+        let (here, there) = (bare.memory.quadword(at: address), other.memory.quadword(at: address))
+        text += " memory at \(hexadecimal(address)) \(hexadecimal(there)) for \(hexadecimal(here))"
+    }
+    let names = [
+        "rip", "rflags", "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+        "r14", "r15", "cs", "ss", "ds", "es", "fs", "gs", "ldtr", "tr", "fs_base", "gs_base", "kernel_gs_base", "gdtr",
+        "idtr", "cr0", "cr2", "cr3", "cr4", "dr0", "dr6", "dr7", "efer", "star", "lstar", "fmask", "xcr0", "pat",
+        "tsc_aux", "mxcsr", "cpl",
+    ]
+    for name in names {
+        guard let here = bare.cpu[name], let there = other.cpu[name], here != there else { continue }
+        text += " \(name) \(hexadecimal(there)) for \(hexadecimal(here))"
+    }
+    let segments = ["cs", "ss", "ds", "es", "fs", "gs", "ldtr", "tr"].filter {
+        bare.cpu.segment($0) != other.cpu.segment($0)
+    }
+    return segments.isEmpty ? text : text + " hidden parts of \(segments.joined(separator: ", "))"
+}
+
+private func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
 
 extension BootSource {
     /// A prepared environment with ring 0 only.

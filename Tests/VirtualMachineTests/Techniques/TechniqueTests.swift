@@ -266,4 +266,83 @@ import X86Engine
         #expect(bare.transitions.count(from: .ring0, to: .ring3) == other.transitions.count(from: .ring0, to: .ring3))
         #expect(bare.transitions.count(from: .ring3, to: .ring0) > 10)
     }
+
+    /// An interrupt that comes while the guest's are off arrives behind the STI or POPF that turns them on, whatever runs
+    /// then.
+    @Test(arguments: Way.all, ["sti", "push 0x202\npopfq"])
+    func interruptsThatWaitArriveAtOnce(way: Way, enable: String) throws {
+        // Trap-and-emulate does not see POPF.
+        guard way.technique != .trapAndEmulate || enable == "sti" else { return }
+        let ring0 = """
+            fault:
+                // The interrupt controller with vectors from 40H on, and the timer with a short period.
+                mov rsp, 0xffffffff80006f00
+            \([(0x20, 0x11), (0x21, 0x40), (0x21, 4), (0x21, 1), (0x21, 0xFE), (0x43, 0x34), (0x40, 3), (0x40, 0)]
+                .map { "    mov al, \($0.1)\n    out \($0.0), al" }.joined(separator: "\n"))
+                lea rdi, [rel places]
+                mov r9d, 100
+            again:
+                mov ecx, 200
+            spin:
+                dec ecx
+                jnz spin
+                \(enable)
+                inc r10
+                inc r10
+                inc r10
+                inc r10
+                cli
+                dec r9d
+                jnz again
+            end: jmp end
+            handler:
+                push rax
+                mov rax, [rsp + 8]
+                add [rdi], rax
+                add [rdi + 8], r10
+                inc qword [rdi + 16]
+                mov al, 0x20
+                out 0x20, al
+                pop rax
+                iretq
+            entry: o64 sysret
+            align 8
+            places: dq 0, 0, 0
+            """
+        let boot = try BootSource.prepared(rings: .long, ring0: ring0, ring3: "hlt")
+        let (bare, other) = (try Way.bare(boot), try way.guest(boot))
+        try expectSame(bare, other, slices: [50_000])
+        #expect(bare.transitions.count(cause: "iret") == 0 && bare.cpu["r10"] == 400)
+    }
+
+    /// Code whose own translation has lost its accessed flag is walked to anew, in the midst of a block.
+    @Test(arguments: Way.all) func accessedFlagsOfTheCodeItselfComeBackAtOnce(way: Way) throws {
+        let boot = try BootSource.prepared(
+            .long,
+            """
+            start:
+                mov rsi, 0xffff800000000000
+                mov rax, cr3
+                and rax, ~0xfff
+                mov rax, [rax + rsi + 511 * 8]
+                and rax, ~0xfff
+                mov rax, [rax + rsi + 510 * 8]
+                and rax, ~0xfff
+                mov rax, [rax + rsi]
+                and rax, ~0xfff
+                add rax, rsi
+                mov ecx, 5
+            again:
+                and qword [rax + 8], ~0x20
+                mov rbx, [rax + 8]
+                add rdx, rbx
+                dec ecx
+                jnz again
+                hlt
+            """)
+        let bare = try Way.bare(boot)
+        try expectSame(bare, try way.guest(boot), slices: [20, 1000])
+        try expectSame(try Way.bare(boot, blocks: false), try Way.bare(boot), slices: [1000])
+        #expect(bare.cpu["rbx"].map { $0 & 0x20 } == 0x20)
+    }
 }
