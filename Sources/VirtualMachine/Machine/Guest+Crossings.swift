@@ -141,6 +141,7 @@ extension MonitorCrossing {
         case .start: return technique.isSoftware ? "start" : "VM entry"
         case _ where isEntry: return technique.isSoftware ? "return" : "VM entry"
         case .exception(let vector, _, _):
+            if vector >= 32 { return "trap: int \(hexadecimal(vector))" }
             let name = ExceptionName.short(vector)
             return reason == .pageTable || reason == .exception ? name : "\(name): \(reason.name)"
         case .systemCall: return "trap: syscall"
