@@ -517,7 +517,7 @@ import _SeededNumbers
         var generator = SeededNumbers(seed)
         let address = guest.memory.size + SoftwareMonitor.virtualStateOffset
         for _ in 0..<400 {
-            let stop = guest.step(37)
+            let stop = guest.advance(37)
             guard stop.reason == .instructions, let machine = guest.monitor?.machine.memory else { break }
             for _ in 0..<4 {
                 let offset = generator.next() % 8 == 0 ? generator.next() & 0xFF8 : generator.next() & 0x38
@@ -545,7 +545,8 @@ import _SeededNumbers
         scheduler.run(counts: 100_000)
         let count = try #require(scheduler.consumed(by: neighbour))
         #expect(count > 5_000)
-        alone.step(count)
+        // The time that it has waited counts too.
+        alone.run(limits: RunLimits(time: neighbour.time &- alone.time))
         #expect(alone.instructions == neighbour.instructions && alone.digest == neighbour.digest)
     }
 }

@@ -21,7 +21,7 @@ import X86
             #expect(moved.configuration.hypervisor == place)
             #expect((moved.monitor == nil) == (place.technique == .bare))
             let slice = 150 + UInt64(position) * 37
-            #expect(bare.step(slice).reason == moved.step(slice).reason)
+            #expect(bare.advance(slice).reason == moved.advance(slice).reason)
             try #require(bare.digest == moved.digest, "after \(bare.instructions) instructions, \(place)")
         }
         #expect(bare.transitions.count(cause: "exception") == moved.transitions.count(cause: "exception"))

@@ -49,7 +49,7 @@ import X86
         scheduler.run(counts: 60_000)
         let count = try #require(scheduler.consumed(by: together))
         #expect(count > 5_000)
-        alone.step(count)
+        alone.run(limits: RunLimits(time: together.time &- alone.time))
         #expect(alone.instructions == together.instructions)
         #expect(alone.digest == together.digest)
     }
