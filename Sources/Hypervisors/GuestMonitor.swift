@@ -96,7 +96,7 @@ package struct MonitorCrossing: Equatable, Sendable {
 
 /// Why a guest was left for its monitor.
 package enum MonitorCause: Equatable, Sendable {
-    /// Nothing has run yet.
+    /// The guest begins, or goes on from a state that was brought here: nobody has left it, so this entry is no crossing.
     case start
     /// VT-x or AMD-V left the guest.
     case exit(VMExit)

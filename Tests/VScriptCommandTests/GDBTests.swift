@@ -33,58 +33,14 @@ import Testing
         }
         """
 
-    /// A child process with everything it writes, which ends with the test at the latest.
-    private final class Child {
-        private let process = Process()
-        private let file: URL
-
-        init(_ path: String, _ arguments: [String], in directory: URL, output name: String) throws {
-            file = directory.appendingPathComponent(name)
-            try Data().write(to: file)
-            let handle = try FileHandle(forWritingTo: file)
-            process.executableURL = URL(fileURLWithPath: path)
-            process.arguments = arguments
-            process.currentDirectoryURL = directory
-            process.standardInput = FileHandle.nullDevice
-            process.standardOutput = handle
-            process.standardError = handle
-            try process.run()
-        }
-
-        deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
-
-        var text: String { (try? String(contentsOf: file, encoding: .utf8)) ?? "" }
-
-        /// Waits for a condition, with an end.
-        func wait(seconds: Double = 60, until isDone: (Child) -> Bool) -> Bool {
-            let end = Date.now + seconds
-            while Date.now < end {
-                if isDone(self) { return true }
-                usleep(20_000)
-            }
-            return isDone(self)
-        }
-
-        var hasEnded: Bool { !process.isRunning }
-        func interrupt() { kill(process.processIdentifier, SIGINT) }
-    }
-
-    private func gdb(_ commands: [String], port: String, in directory: URL, _ name: String) throws -> String {
-        let all =
-            ["set pagination off", "set confirm off", "set width 0", "target remote localhost:\(port)"] + commands
-        let child = try Child(
-            "/usr/bin/gdb", ["-nx", "-batch"] + all.flatMap { ["-ex", $0] }, in: directory, output: name)
-        #expect(child.wait { $0.hasEnded }, "\(child.text)")
-        return child.text
-    }
-
     @Test func gdbDebugsAcrossRingsAndBackwards() throws {
         try withFiles(["lab.vscript": Self.lab]) { directory in
-            let server = try Child(commandURL.path, ["--gdb", "0", "lab.vscript"], in: directory, output: "server")
+            let server = try ChildProcess(
+                commandURL.path, ["--gdb", "0", "lab.vscript"], in: directory, output: "server")
             try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
             let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(
                 in: .whitespacesAndNewlines)
-            let first = try gdb(
+            let first = try ChildProcess.gdb(
                 [
                     "hbreak *0x40000a", "continue", "stepi", "p/x $pc", "p/x $cs", "info registers cr0 cr3 efer cpl",
                     "stepi", "stepi", "p/x $pc", "p $rax", "reverse-stepi", "p/x $pc", "stepi", "delete",
@@ -108,7 +64,7 @@ import Testing
             #expect(first.contains("Hardware watchpoint") && first.contains("New value = 42"))
             #expect(first.contains("No more reverse-execution history"))
             #expect(first.contains("from  to") && first.contains("\n42\n"))
-            let second = try gdb(["p/x $pc", "detach"], port: port, in: directory, "second")
+            let second = try ChildProcess.gdb(["p/x $pc", "detach"], port: port, in: directory, "second")
             #expect(second.contains("= 0x400000"), "\(second)")
             server.interrupt()
             #expect(server.wait { $0.hasEnded })
@@ -118,11 +74,11 @@ import Testing
     @Test func aScriptServesItsGuestOnceAndGoesOn() throws {
         try withFiles(["lab.vscript": Self.lab + "\ndemo.step(2)\ndemo.gdb(0)\nprint(\"then \\(demo.instructions)\")\n"]
         ) { directory in
-            let server = try Child(commandURL.path, ["lab.vscript"], in: directory, output: "server")
+            let server = try ChildProcess(commandURL.path, ["lab.vscript"], in: directory, output: "server")
             try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
             let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(
                 in: .whitespacesAndNewlines)
-            let text = try gdb(["p/x $pc", "stepi", "detach"], port: port, in: directory, "gdb")
+            let text = try ChildProcess.gdb(["p/x $pc", "stepi", "detach"], port: port, in: directory, "gdb")
             #expect(text.contains("= 0x40000a"), "\(text)")
             #expect(server.wait { $0.hasEnded } && server.text.hasSuffix("then 3\n"), "\(server.text)")
         }

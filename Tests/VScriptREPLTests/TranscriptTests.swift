@@ -64,8 +64,8 @@ struct TranscriptTests {
                 0xffffffff80006ff8:  0x000000000000001b
                 demo r0> transitions 2
                  #  from  to    cause            at                            instr     time
-                 2  0     3     sysret           0xffffffff80001004 add+4          4     4 ns
-                 3  3     0     int 0x80         0x40000e start+0xe                6     6 ns
+                 2  0     3     sysret           0xffffffff80001004 add+4          5     5 ns
+                 3  3     0     int 0x80         0x40000e start+0xe                7     7 ns
 
                 """)
     }

@@ -102,7 +102,7 @@ struct CrossingTests {
         let source = """
             let g = make(technique, watched: true)
             g.run(within: 1 ms)
-            var inside = false
+            var inside = true
             var last = nil
             var number = 0
             for row in g.transitions.rows {

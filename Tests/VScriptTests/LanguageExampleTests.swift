@@ -36,7 +36,7 @@ struct LanguageExampleTests {
         let lines = try run("1-rings").output.split(separator: "\n").map { $0.split(separator: "  ")[0...1] }
         #expect(
             lines.map { $0.joined(separator: " ") } == [
-                ".root -> 3 VM entry", "3 -> 0 syscall", "0 -> 3 sysret", "3 -> 0 int 0x80", "0 -> 3 iret",
+                "3 -> 0 syscall", "0 -> 3 sysret", "3 -> 0 int 0x80", "0 -> 3 iret",
             ])
     }
 

@@ -142,6 +142,7 @@ package final class HardwareMonitor: GuestMonitor {
     package func stateReplaced(knowledge: [UInt64]) {
         pending = .nothing
         isInside = false
+        lastCause = .start
         shadow?.reset()
         machine.flushTLB()
     }
@@ -338,6 +339,7 @@ package final class HardwareMonitor: GuestMonitor {
         statistics.entries &+= 1
         guard !isInside else { return }
         isInside = true
+        guard lastCause != .start else { return }
         statistics.crossings.countEntry(to: guest.state.pointee.cpl)
         if observer != nil { _ = report(.entry) }
     }

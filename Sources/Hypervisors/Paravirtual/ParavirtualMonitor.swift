@@ -293,6 +293,7 @@ package final class ParavirtualMonitor: GuestMonitor {
         statistics.entries &+= 1
         guard !isInside else { return }
         isInside = true
+        guard lastCause != .start else { return }
         statistics.crossings.countEntry(to: guest.state.pointee.cpl)
         if observer != nil { _ = report(.entry, machine.privilegePoint(at: machine.state.pointee.rip)) }
     }

@@ -181,6 +181,8 @@ package final class SoftwareMonitor: GuestMonitor {
                 if let result = guest.interpretOne() { return result }
                 continue
             }
+            // Whoever hears of the entry may want the run to end before the guest goes on.
+            if guest.state.pointee.signals & Signal.stop != 0 { continue }
             let result = machine.run()
             switch leaveGuest(result) {
             case .retry: break
@@ -227,6 +229,8 @@ package final class SoftwareMonitor: GuestMonitor {
         shadow.reset()
         owesInstruction = false
         isInside = false
+        unexplainedExit = nil
+        lastCause = .start
     }
 
     /// Takes over what is watched: single addresses are met by the machine's processor and by call-outs; for everything
@@ -297,6 +301,7 @@ package final class SoftwareMonitor: GuestMonitor {
         statistics.entries &+= 1
         guard !isInside else { return true }
         isInside = true
+        guard lastCause != .start else { return true }
         statistics.crossings.countEntry(to: level)
         if observer != nil { _ = report(.entry, physical: machine.privilegePoint(at: rip)) }
         return true
@@ -379,6 +384,8 @@ package final class SoftwareMonitor: GuestMonitor {
                 if result == .ringZero { leave(cause(of: exit), .branch, at: exit.rip) }
                 return .retry
             }
+            // What watches the instruction is asked before the guest is left for it, and may end the run there.
+            if exit.vector == MonitorLayout.callOutVector, guest.reportWatchedInstruction() { return .retry }
         }
         verdict = .proceed
         guard result == .ringZero, let vector = exit.vector else {

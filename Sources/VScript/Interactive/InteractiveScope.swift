@@ -168,8 +168,10 @@ package final class InteractiveScope {
         return documentation ?? String(heap.source(value).prefix(60))
     }
 
-    /// The guests, in the order of their declaration.
-    package var guests: [(name: String, guest: Guest)] { objects.map { ($0.name, $0.guest) } }
+    /// The guests, in the order of their declaration, with the names of their hypervisors.
+    package var guests: [(name: String, guest: Guest, hypervisor: String?)] {
+        objects.map { ($0.name, $0.guest, $0.hypervisor?.name) }
+    }
 
     private var objects: [GuestObject] { (session.maker as? GuestMaker)?.guests ?? [] }
 

@@ -28,6 +28,23 @@ struct RingAssembler {
             }
             return blocks[blocks.count - 1].span
         }
+
+        /// Where the lines of the script begin in assembled code.
+        func lines(of code: Assembled) -> [SourceLine] {
+            var starts = [0]
+            for (offset, byte) in source.utf8.enumerated() where byte == UInt8(ascii: "\n") {
+                starts.append(offset + 1)
+            }
+            var texts: [ObjectIdentifier: SourceText] = [:]
+            return code.listing.compactMap { line in
+                guard starts.indices.contains(line.line - 1) else { return nil }
+                let place = span(at: starts[line.line - 1], count: 1)
+                let file = place.file
+                let text = texts[ObjectIdentifier(file)] ?? SourceText(name: file.name) { file.text }
+                texts[ObjectIdentifier(file)] = text
+                return SourceLine(address: line.address, source: text, number: place.startPosition.line)
+            }
+        }
     }
 
     /// What the rings of a declaration are, ready to be loaded; their labels get their addresses.
@@ -41,7 +58,8 @@ struct RingAssembler {
         let code = zip(units, assembled).map { unit, code in
             PreparedGuest.Code(
                 ring: unit.ring, origin: code.origin, bytes: code.bytes,
-                labels: code.labels.sorted { $0.value < $1.value }.map { BootSymbol(name: $0.key, address: $0.value) })
+                labels: code.labels.sorted { $0.value < $1.value }.map { BootSymbol(name: $0.key, address: $0.value) },
+                lines: unit.lines(of: code))
         }
         let gates = try rings.flatMap { ring in try ring.children.map { try gate($0, in: number(of: ring)) } }
         let syscall = try rings.first { $0.properties["syscall"] != nil }.map { try address("syscall", of: $0) }

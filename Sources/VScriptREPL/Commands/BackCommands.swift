@@ -51,7 +51,11 @@ extension REPL {
     private var checkpoint: () -> Bool { { [self] in !scope.isInterrupted } }
 
     private func interrupted(_ target: DebuggedGuest) -> CommandFailure {
-        CommandFailure("interrupted at instruction \(Numbers.grouped(target.guest.instructions))")
+        let place = "instruction \(Numbers.grouped(target.guest.instructions))"
+        // Only forwards there may be an end before what was asked for.
+        return scope.isInterrupted
+            ? CommandFailure("interrupted at \(place)")
+            : CommandFailure("the guest does not come so far: it ends at \(place)")
     }
 
     /// Brings a guest to a moment and shows what is undone by that.
@@ -65,7 +69,7 @@ extension REPL {
         let known = target.guest.transitions.rows.suffix(64)
         guard history.go(to: position, checkpoint: checkpoint) else { throw interrupted(target) }
         let now = target.guest.instructions
-        showPlace(target, undone: known.filter { $0.instructions >= now }.suffix(8).reversed())
+        showPlace(target, undone: known.filter { $0.start >= now }.suffix(8).reversed())
     }
 
     /// Shows the transitions that have been undone, the last first, and where the guest is.
@@ -96,7 +100,7 @@ extension REPL {
             throw CommandFailure(
                 "there is no such change of level since instruction \(Numbers.grouped(history.start))")
         }
-        guard history.go(to: found.event.instructions, checkpoint: checkpoint) else { throw interrupted(target) }
+        guard history.go(to: found.event.start, checkpoint: checkpoint) else { throw interrupted(target) }
         showPlace(target, undone: [transition], showsPlace: false)
     }
 
@@ -119,7 +123,7 @@ extension REPL {
             return false
         }
         if scope.isInterrupted { throw interrupted(target) }
-        guard history.go(to: found?.event.instructions ?? history.start, checkpoint: checkpoint) else {
+        guard history.go(to: found?.event.start ?? history.start, checkpoint: checkpoint) else {
             throw interrupted(target)
         }
         target.stopped(target.guest.standing)
@@ -148,7 +152,7 @@ extension REPL {
                 && frame.isSameThread(target.guest)
         }
         if scope.isInterrupted { throw interrupted(target) }
-        guard history.go(to: found?.event.instructions ?? now - 1, checkpoint: checkpoint) else {
+        guard history.go(to: found?.event.start ?? now - 1, checkpoint: checkpoint) else {
             throw interrupted(target)
         }
     }

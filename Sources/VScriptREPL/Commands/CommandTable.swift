@@ -1,7 +1,7 @@
 /// All commands: what a line means, what help and completion say derives from this table.
 package enum CommandTable {
     package static let all: [Command] =
-        RunCommands.all + BackCommands.all + StopCommands.all + LookCommands.all + TableCommands.all
+        RunCommands.all + BackCommands.all + StopCommands.all + LookCommands.all + ListCommand.all + TableCommands.all
         + MonitorCommands.all + TaskCommands.all + ConsoleCommands.all + GuestFileCommands.all + SessionCommands.all
 
     private static let byName: [String: Command] = Dictionary(

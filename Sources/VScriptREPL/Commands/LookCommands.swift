@@ -114,25 +114,21 @@ enum LookCommands {
             try repl.show(TransitionsTable.table(rows, in: target), invocation)
         },
         Command(
-            "stats", "Counts changes of privilege level.", method: "guest.transitions.count(from: a, to: b)",
-            group: .look
+            "stats",
+            "Counts instructions, changes of privilege level by cause, exits by reason, and the engine's work.",
+            method: "guest.stats", group: .look
         ) { repl, invocation throws(CommandFailure) in
-            let target = try repl.guest()
-            if invocation.format == nil {
-                repl.output(
-                    .text(
-                        "\(Numbers.grouped(target.guest.instructions)) instructions, \(Numbers.time(target.guest.time)) of guest time"
-                    ))
-            }
-            try repl.show(TransitionsTable.counts(target), invocation)
+            try invocation.expectNone()
+            try repl.show(TransitionsTable.statistics(try repl.guest()), invocation)
         },
         Command(
-            "diff", "Shows which registers have changed since the stop before.", method: "guest.cpu", group: .look
+            "diff", "Shows what has changed since the stop before: registers with their bits, time, console.",
+            method: "guest.cpu", group: .look
         ) { repl, invocation throws(CommandFailure) in
             let target = try repl.guest()
             let table = RegistersView(guest: target).difference()
             if table.rows.isEmpty {
-                repl.output(.text("no register has changed"))
+                repl.output(.text("nothing has changed"))
             } else {
                 try repl.show(table, invocation)
             }
@@ -155,9 +151,12 @@ enum LookCommands {
 
 extension REPL {
     /// Looks for a Linux kernel's own names, if the guest is far into one and has none yet.
+    ///
+    /// What was not found is looked for again when the guest has come twice as far.
     func findKernelSymbols(_ target: DebuggedGuest) {
         guard !target.symbols.placements.contains(where: { $0.file.count > 1_000 }),
-            target.guest.instructions > target.lastSymbolSearch &+ 100_000_000, target.guest.cpu["lstar"] ?? 0 != 0
+            target.guest.instructions > max(target.lastSymbolSearch &* 2, 100_000_000),
+            target.guest.cpu["lstar"] ?? 0 != 0
         else { return }
         target.lastSymbolSearch = target.guest.instructions
         // Another kernel than Linux has none, which is no mistake.

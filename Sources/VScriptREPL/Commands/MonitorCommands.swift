@@ -10,6 +10,12 @@ enum MonitorCommands {
             try repl.showVMCS(invocation.words, invocation)
         },
         Command(
+            "vmcb", ["[FIELD …]"], "Shows fields of the virtual machine control block, decoded.",
+            method: "guest.cpu.vmcb", group: .look, argument: .word(VMCBView.names)
+        ) { repl, invocation throws(CommandFailure) in
+            try repl.showVMCB(invocation.words, invocation)
+        },
+        Command(
             "translation", ["[LOCATION]"],
             "Shows the kernel's code beside its translation; what is marked + counts as none of its instructions.",
             method: "guest.translation(address)",
@@ -24,7 +30,13 @@ extension REPL {
     func showVMCS(_ names: [String], _ invocation: Invocation) throws(CommandFailure) {
         let table = try VMCSView(guest: try guest()).table(names)
         guard invocation.format == nil else { return try show(table, invocation) }
-        output(.lines(VMCSView.lines(table)))
+        output(.lines(ControlStructureTable.lines(table)))
+    }
+
+    func showVMCB(_ names: [String], _ invocation: Invocation) throws(CommandFailure) {
+        let table = try VMCBView(guest: try guest()).table(names)
+        guard invocation.format == nil else { return try show(table, invocation) }
+        output(.lines(ControlStructureTable.lines(table)))
     }
 
     func showTranslation(_ invocation: Invocation) throws(CommandFailure) {

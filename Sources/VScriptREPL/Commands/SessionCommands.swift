@@ -253,7 +253,8 @@ extension REPL {
         output(
             .lines(
                 record.entries[first...].enumerated().map { index, entry in
-                    StyledText(String(first + index + 1).padded(toRight: 5) + "  ", .faint) + StyledText(entry.line)
+                    StyledText(String(first + index + 1).padded(toRight: 5) + "  ", .faint)
+                        + StyledText(ControlCharacters.shown(entry.line))
                 }))
     }
 }
@@ -266,7 +267,7 @@ enum AliasSets {
             "t": "step", "p": "next", "g": "continue", "gu": "finish", "k": "bt", "bp": "break", "bl": "info break",
             "bc": "delete", "be": "enable", "bd": "disable", "ba": "watch", "u": "disas", "db": "x/16bx",
             "dw": "x/16hx", "dd": "x/16wx", "dq": "x/8gx", "da": "x/s", "r": "info registers", "lm": "info symbols",
-            "t-": "rs", "p-": "rn", "g-": "rc",
+            "dps": "x/8a", "dqs": "x/8a", "ln": "where", "t-": "rs", "p-": "rn", "g-": "rc",
         ],
         // Bochs User Manual, section 8.11, Using Bochs internal debugger.
         "bochs": [

@@ -87,7 +87,7 @@ enum StopCommands {
 extension REPL {
     func addWatchpoint(_ invocation: Invocation, _ access: WatchTarget.Access) throws(CommandFailure) {
         let target = try guest()
-        var (text, condition) = Self.condition(in: invocation.arguments)
+        var (text, condition) = try Self.condition(in: invocation.arguments)
         guard !text.isEmpty else { throw CommandFailure("`\(invocation.command.name)` needs an address") }
         let isPhysical = text.hasSuffix(" physical")
         if isPhysical { text = String(text.dropLast(9)).trimmingSpaces }
@@ -108,7 +108,10 @@ extension REPL {
     }
 
     /// A place and what follows `if`.
-    static func condition(in text: String) -> (place: String, condition: String?) {
+    static func condition(in text: String) throws(CommandFailure) -> (place: String, condition: String?) {
+        if text == "if" || text.hasSuffix(" if") {
+            throw CommandFailure("`if` needs a condition, as in `if $rax == 1`")
+        }
         if text.hasPrefix("if ") { return ("", String(text.dropFirst(3)).trimmingSpaces) }
         guard let range = text.firstRange(of: " if ") else { return (text, nil) }
         return (String(text[..<range.lowerBound]).trimmingSpaces, String(text[range.upperBound...]).trimmingSpaces)
@@ -116,7 +119,7 @@ extension REPL {
 
     func addBreakpoint(_ invocation: Invocation, isTemporary: Bool) throws(CommandFailure) {
         let target = try guest()
-        var (place, condition) = Self.condition(in: invocation.arguments)
+        var (place, condition) = try Self.condition(in: invocation.arguments)
         if place.isEmpty { place = Numbers.hex(target.guest.cpu.rip) }
         let address = try location(place, in: target)
         let point = add(
@@ -140,7 +143,7 @@ extension REPL {
 
     func addCatchpoint(_ invocation: Invocation) throws(CommandFailure) {
         let target = try guest()
-        let (text, condition) = Self.condition(in: invocation.arguments)
+        let (text, condition) = try Self.condition(in: invocation.arguments)
         let words = text.split(separator: " ", maxSplits: 1).map(String.init)
         let name = words.first ?? "transition"
         let rest = words.count > 1 ? words[1].trimmingSpaces : ""
@@ -178,6 +181,8 @@ extension REPL {
             let known = index ?? Numbers.parse(rest)
             let evaluated: UInt64? = if known == nil { try symbolOrValue(rest) } else { known }
             guard let number = evaluated else { throw CommandFailure("`\(rest)` is not a number") }
+            let last: UInt64 = name == "io" ? 0xFFFF : name == "msr" ? 0xFFFF_FFFF : name == "cr" ? 15 : .max
+            guard number <= last else { throw CommandFailure("`\(rest)` is more than \(Numbers.hex(last))") }
             return (EventFilter(kind, numbers: number...number), "\(name)(\(Numbers.hex(number)))")
         case "halt", "cpuid":
             guard let kind = GuestEvent.Kind(rawValue: name) else { break }

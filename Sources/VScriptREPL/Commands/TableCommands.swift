@@ -19,7 +19,7 @@ enum TableCommands {
     }
 
     static let subjects: [Subject] = [
-        Subject("registers r reg", "Registers with the meaning of their bits; names choose some.") {
+        Subject("registers r reg cpu", "Registers with the meaning of their bits; names choose some.") {
             repl, invocation, rest throws(CommandFailure) in
             let names = rest.split(separator: " ").map(String.init)
             let target = try repl.guest()
@@ -52,7 +52,7 @@ enum TableCommands {
             repl, invocation, _ throws(CommandFailure) in
             try repl.show(try DescriptorView(guest: try repl.guest()).taskState(), invocation)
         },
-        Subject("mem mappings", "What the page tables map: runs of pages with equal rights (s or u, r, w, x).") {
+        Subject("mem mappings tab", "What the page tables map: runs of pages with equal rights (s or u, r, w, x).") {
             repl, invocation, _ throws(CommandFailure) in
             try repl.show(try MappingView(guest: try repl.guest()).table(), invocation)
         },
@@ -66,6 +66,10 @@ enum TableCommands {
         Subject("vmcs", "The virtual-machine control structure; names choose fields.") {
             repl, invocation, rest throws(CommandFailure) in
             try repl.showVMCS(rest.split(separator: " ").map(String.init), invocation)
+        },
+        Subject("vmcb", "The virtual machine control block; names choose fields.") {
+            repl, invocation, rest throws(CommandFailure) in
+            try repl.showVMCB(rest.split(separator: " ").map(String.init), invocation)
         },
         TaskCommands.subject,
         Subject("msr", "A model-specific register, by name or index; without one those that the processor core holds.")

@@ -77,11 +77,11 @@ package final class DebuggedGuest {
         let result = bytes.withUnsafeBytes { Decoder.decode($0, mode: mode) }
         guard case .instruction(let instruction) = result else {
             return DecodedInstruction(
-                address: rip, bytes: [bytes[0]], text: "db \(Numbers.hex(bytes[0]))", operation: nil)
+                address: rip, bytes: [bytes[0]], text: "db \(Numbers.hex(bytes[0]))", instruction: nil)
         }
         return DecodedInstruction(
             address: rip, bytes: Array(bytes.prefix(Int(instruction.length))),
-            text: InstructionFormatter(mode: mode).text(of: instruction, at: rip), operation: instruction.operation)
+            text: InstructionFormatter(mode: mode).text(of: instruction, at: rip), instruction: instruction)
     }
 
     /// A number in linear memory, little-endian.
@@ -162,9 +162,15 @@ extension Transition {
     }
 }
 
-/// The registers at a moment.
+/// The registers at a moment, and how far the guest had come.
 package struct RegisterSnapshot: Equatable, Sendable {
     package private(set) var values: [String: UInt64] = [:]
+    /// Instructions, guest time, changes of level, and bytes that the guest printed.
+    package private(set) var counts: [(name: String, value: UInt64)] = []
+
+    package static func == (left: RegisterSnapshot, right: RegisterSnapshot) -> Bool {
+        left.values == right.values && left.counts.map(\.value) == right.counts.map(\.value)
+    }
 
     package static let names: [String] =
         ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"] + (8...15).map { "r\($0)" } + [
@@ -175,5 +181,9 @@ package struct RegisterSnapshot: Equatable, Sendable {
 
     package init(_ guest: Guest) {
         for name in Self.names { values[name] = guest.cpu[name] }
+        counts = [
+            ("instructions", guest.instructions), ("time", guest.time), ("transitions", guest.transitions.count()),
+            ("printed", UInt64(guest.console.output.count)),
+        ]
     }
 }

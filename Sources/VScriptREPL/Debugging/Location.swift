@@ -14,6 +14,15 @@ extension REPL {
         if text.hasPrefix("$"), !text.contains(" "), let value = target.guest.cpu[String(text.dropFirst())] {
             return value
         }
+        if let colon = text.lastIndex(of: ":"), let number = Numbers.parse(String(text[text.index(after: colon)...])),
+            let line = UInt32(exactly: number), colon != text.startIndex
+        {
+            let file = String(text[..<colon])
+            guard let address = target.symbols.addresses(file: file, line: line).first else {
+                throw CommandFailure("no code is known to come from \(file):\(line)")
+            }
+            return address
+        }
         findKernelSymbols(target)
         if let address = target.symbols.address(of: text) { return address }
         if text.isIdentifierLike, !scope.names.contains(where: { $0.name == text }) {

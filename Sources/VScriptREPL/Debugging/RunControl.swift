@@ -29,9 +29,15 @@ extension REPL {
         let began = clock.now
         var shown = began
         var isShowing = false
+        var hasLooked = false
         let startTime = guest.time
         let checkpoint = { [self] in
             if scope.isInterrupted { return false }
+            // Long before anybody wants to stop: Ctrl-C must not wait for it.
+            if execute == nil, !hasLooked, clock.now - began > .milliseconds(500) {
+                hasLooked = true
+                findKernelSymbols(target)
+            }
             if execute == nil, let progress, clock.now - shown > .milliseconds(250), clock.now - began > .seconds(1) {
                 shown = clock.now
                 isShowing = true
@@ -95,7 +101,7 @@ extension REPL {
     func report(
         _ target: DebuggedGuest, _ result: RunResult, showsReason: Bool = true, transitions: [Transition]? = nil
     ) {
-        findKernelSymbols(target)
+        if !scope.isInterrupted { findKernelSymbols(target) }
         let reason = result.reason
         let shown =
             transitions

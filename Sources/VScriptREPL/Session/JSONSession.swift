@@ -1,24 +1,9 @@
 import FoundationEssentials
 import VScriptSyntax
 
-/// The protocol of `vscript repl --json`: a request and its answers are objects of JSON, one to a line.
+/// The protocol of `vscript repl --json`: requests and answers are objects of JSON, one to a line.
 ///
-/// A request has one of `input` (a text to carry out), `complete` (a text; `cursor` is a position in its UTF-8 bytes, by
-/// default its end), `isComplete` (a text) and `inspect` (a name or a path of names), and may have an `id`, which all its
-/// answers repeat. Answers have a `type`:
-///
-///     stop          a run has ended: reason, detail, guest, ring, rip, symbol, time, instructions, transitions, rendered
-///     value         the value of an expression: kind, value, text
-///     table         columns, rows, rendered
-///     output        text; with `stream: "script"` a script printed it
-///     diagnostic    as `vscript check --json` writes it
-///     completions   start, end, items with word and summary
-///     isComplete    complete
-///     inspect       found, text
-///     ready         ends the answers to a request: prompt, guest, ring; with `leaving: true` the session ends
-///
-/// Fields are only ever added. Nothing has escape sequences. A line that is not such a request is answered by a
-/// diagnostic and `ready`.
+/// The page `Protocol` of the documentation tells all of them, with examples that the tests run.
 package final class JSONSession {
     private let repl: REPL
     private let write: (String) -> Void

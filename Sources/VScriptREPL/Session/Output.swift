@@ -58,14 +58,15 @@ package struct TextRenderer {
         case .lines(let lines): joined(lines)
         case .table(let table): joined(table.lines)
         case .value(_, let text): text + "\n"
-        case .diagnostic(let diagnostic): diagnostic.renderedForInput + "\n"
+        // What was typed comes back in messages: it must not move the cursor.
+        case .diagnostic(let diagnostic): ControlCharacters.shown(diagnostic.renderedForInput) + "\n"
         case .failure(let failure):
             if let diagnostic = failure.diagnostic {
-                diagnostic.renderedForInput + "\n"
+                ControlCharacters.shown(diagnostic.renderedForInput) + "\n"
             } else {
                 joined(
-                    [StyledText("error", .failure) + StyledText(": \(failure.message)")]
-                        + failure.notes.map { StyledText("  \($0)") })
+                    [StyledText("error", .failure) + StyledText(": \(ControlCharacters.shown(failure.message))")]
+                        + failure.notes.map { StyledText("  \(ControlCharacters.shown($0))") })
             }
         case .stop(let report): joined(report.lines)
         case .printed(let text): text

@@ -58,10 +58,13 @@ package final class REPL {
     /// What a first line means.
     enum Meaning {
         case empty
+        case comment
         case command(Invocation)
         case documentation(String, wantsSource: Bool)
         case importAliases(String)
         case ambiguous(String, [String])
+        /// No command, where nothing else may stand.
+        case unknown(String)
         case script
     }
 
@@ -72,6 +75,7 @@ package final class REPL {
                 guard var again = repeated else { return }
                 again.isRepetition = true
                 try again.command.body(self, again)
+            case .comment: break
             case .command(let invocation):
                 repeated = invocation.command.isRepeatable ? invocation : nil
                 record.add(line: text, method: invocation.command.method)
@@ -84,6 +88,11 @@ package final class REPL {
                 try importAliases(name)
             case .ambiguous(let word, let names):
                 throw CommandFailure("`\(word)` may mean \(names.joined(separator: ", "))")
+            case .unknown(let word):
+                let guess = Spelling.near(word, in: CommandTable.names)
+                throw CommandFailure(
+                    "there is no command `\(word)`",
+                    notes: [guess.map { "did you mean `\($0)`?" } ?? "`help` lists them"])
             case .script:
                 repeated = nil
                 record.add(script: text)
@@ -109,7 +118,7 @@ package final class REPL {
             }
             switch isInside ? .script : meaning(of: line) {
             case .script: script += script.isEmpty ? line : "\n" + line
-            case .empty, .command, .documentation, .importAliases, .ambiguous:
+            case .empty, .comment, .command, .documentation, .importAliases, .ambiguous, .unknown:
                 if !script.isEmpty { result.append(script) }
                 script = ""
                 result.append(line)
@@ -123,15 +132,14 @@ package final class REPL {
     func meaning(of line: String, depth: Int = 0) -> Meaning {
         let text = line.trimmingSpaces
         if text.isEmpty { return .empty }
+        if text.hasPrefix("#") { return .comment }
         if text.hasPrefix("??") { return .documentation(String(text.dropFirst(2)).trimmingSpaces, wantsSource: true) }
         if text.hasPrefix("?") { return .documentation(String(text.dropFirst()).trimmingSpaces, wantsSource: false) }
         if text.hasPrefix("import aliases.") { return .importAliases(String(text.dropFirst(15))) }
         let isForced = text.hasPrefix(":")
-        let body = isForced ? String(text.dropFirst()) : text
+        let body = isForced ? String(text.dropFirst()).trimmingSpaces : text
         let word = String(body.prefix { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "-" })
-        guard !word.isEmpty, word.first?.isLetter ?? false else {
-            return isForced ? .ambiguous(body, ["a command after `:`"]) : .script
-        }
+        guard !word.isEmpty, word.first?.isLetter ?? false else { return isForced ? .unknown(body) : .script }
         var rest = String(body.dropFirst(word.count))
         if !isForced, let next = rest.first, "=.([".contains(next) || (next != "/" && next != " " && next != "\t") {
             return .script
@@ -142,7 +150,7 @@ package final class REPL {
         }
         let isKnownName = !isForced && scope.names.contains { $0.name == word }
         switch CommandTable.find(word, exactOnly: isKnownName) {
-        case .none: return isForced ? .ambiguous(word, []) : .script
+        case .none: return isForced ? .unknown(word) : .script
         case .ambiguous(let names):
             // `st`, say, of nothing else than a command that is not finished.
             return rest.trimmingSpaces.isEmpty || isForced ? .ambiguous(word, names) : .script
@@ -151,13 +159,28 @@ package final class REPL {
             var modifier = ""
             // `save /tmp/vm` names a file, not a format.
             let isPath = command.argument == .file && rest.first != "/"
-            rest = rest.trimmingSpaces
+            rest = Self.withoutComment(rest).trimmingSpaces
             if !isPath, rest.first == "/", rest.dropFirst().first.map({ !$0.isWhitespace }) ?? false {
                 modifier = String(rest.dropFirst().prefix { !$0.isWhitespace })
                 rest = String(rest.dropFirst(1 + modifier.count)).trimmingSpaces
             }
             return .command(Invocation(command: command, modifier: modifier, arguments: rest))
         }
+    }
+
+    /// What a command is given, without a comment after ` # ` or ` // `.
+    private static func withoutComment(_ text: String) -> String {
+        var isQuoted = false
+        let bytes = Array(text.utf8)
+        for (index, byte) in bytes.enumerated() {
+            if byte == UInt8(ascii: "\""), index == 0 || bytes[index - 1] != UInt8(ascii: "\\") { isQuoted.toggle() }
+            guard !isQuoted, byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") else { continue }
+            let rest = bytes[(index + 1)...]
+            if rest.starts(with: "# ".utf8) || rest.starts(with: "// ".utf8) {
+                return String(decoding: bytes[..<index], as: UTF8.self)
+            }
+        }
+        return text
     }
 
     /// After a name, what makes a line vscript.
@@ -278,7 +301,7 @@ package final class REPL {
 package struct Continuation {
     package var examine: UInt64?
     package var disassemble: UInt64?
-    package var list: Int?
+    package var list: ListedSource?
 }
 
 /// Sizes in bytes as scripts write them.

@@ -48,9 +48,17 @@ package final class SessionScope: ScriptScope {
     package func source(of name: String) -> String? { scope.source(of: name) }
 
     package var guests: [ScopedGuest] {
-        scope.guests.map { name, guest in
-            ScopedGuest(name: name, guest: guest, summary: ".\(guest.configuration.technique.rawValue)")
+        scope.guests.map { name, guest, hypervisor in
+            ScopedGuest(name: name, guest: guest, summary: Self.summary(guest.configuration.hypervisor, hypervisor))
         }
+    }
+
+    /// `.bare`, or `on vt (.vmx, .nested)`.
+    private static func summary(_ configuration: HypervisorConfiguration, _ name: String?) -> String {
+        let technique = ".\(configuration.technique.rawValue)"
+        guard let name else { return technique }
+        let paging = configuration.effectivePaging.map { ", .\($0.rawValue)" } ?? ""
+        return "on \(name) (\(technique)\(paging))"
     }
 
     package var interrupt: @Sendable () -> Void {

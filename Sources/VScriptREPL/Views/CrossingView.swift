@@ -15,16 +15,22 @@ struct CrossingView {
         case .vmx:
             return
                 "VM exit: \(VMXWords.reason(UInt32(truncatingIfNeeded: exit.code ?? 0))) (\((exit.code ?? 0) & 0xFFFF))"
-        case .svm: return "#VMEXIT: \(exit.name) (\(Numbers.hex(exit.code ?? 0)))"
+        case .svm: return "#VMEXIT: \(SVMWords.reason(exit.code ?? 0)) (\(Numbers.hex(exit.code ?? 0)))"
         case .bare, .trapAndEmulate, .translate, .paravirtual: return t.cause
         }
     }
 
     /// The cause in a table: `I/O out 0xe9`, `CPUID`, `VM entry`.
     static func shortTitle(_ t: Transition) -> String {
-        guard t.kind == "exit", t.technique == .vmx, let exit = t.exit else { return t.cause }
-        if let access = access(exit) { return "I/O \(access.isInput ? "in" : "out") \(Numbers.hex(access.port))" }
-        return VMXWords.reason(UInt32(truncatingIfNeeded: exit.code ?? 0))
+        guard t.kind == "exit", let exit = t.exit else { return t.cause }
+        if let access = PortAccess(exit, under: t.technique) {
+            return "I/O \(access.isInput ? "in" : "out") \(Numbers.hex(access.port))"
+        }
+        switch t.technique {
+        case .vmx: return VMXWords.reason(UInt32(truncatingIfNeeded: exit.code ?? 0))
+        case .svm: return SVMWords.reason(exit.code ?? 0)
+        case .bare, .trapAndEmulate, .translate, .paravirtual: return t.cause
+        }
     }
 
     /// Qualification, place and interceptor of an exit.
@@ -36,11 +42,13 @@ struct CrossingView {
             if !words.isEmpty || value != 0 {
                 lines.append(StyledText("   qualification \(Self.padded(value))   \(words)"))
             }
-        } else if t.technique == .svm {
-            lines.append(
-                StyledText(
-                    "   EXITINFO1 \(Numbers.hex(exit.qualification ?? 0))   EXITINFO2 \(Numbers.hex(exit.information ?? 0))"
-                ))
+        } else if t.technique == .svm, let code = exit.code {
+            for (name, value, words) in [
+                ("EXITINFO1", exit.qualification, SVMWords.information1(exit.qualification ?? 0, code: code)),
+                ("EXITINFO2", exit.information, SVMWords.information2(exit.information ?? 0, code: code)),
+            ] where value ?? 0 != 0 || !words.isEmpty {
+                lines.append(StyledText("   \(name) \(Self.padded(value ?? 0))   \(words)"))
+            }
         }
         var place = "   guest rip \(Numbers.hex(t.before.rip))"
         if let length = exit.instructionLength, length > 0 { place += ", length \(length)" }
@@ -54,7 +62,7 @@ struct CrossingView {
         if exit.reason == .pageTable, let address = exit.information, t.technique == .vmx {
             lines.append(StyledText("   guest-physical address \(Numbers.hex(address))"))
         }
-        if let device = device(t) {
+        if let device = access(t).flatMap(device) {
             let text = "   intercepted by device \(device)"
             lines.append(StyledText(scripted(device)?.place.map { text.padded(to: Self.placeColumn) + $0 } ?? text))
         }
@@ -69,14 +77,20 @@ struct CrossingView {
         }
         rip += "→ \(Numbers.hex(t.after.rip))"
         var done: [StyledText] = []
-        if let device = device(t), let exit = t.exit, let access = Self.access(exit) {
-            let value = (guest.guest.cpu["rax"] ?? 0) & (access.size == 4 ? 0xFFFF_FFFF : (1 << (access.size * 8)) - 1)
-            var text = "   \(device) \(access.isInput ? "read" : "write")(port: \(Numbers.hex(access.port)), value: "
-            text += "\(Numbers.hex(value)))"
-            if access.size == 1, value >= 0x20, value < 0x7F {
-                text += "  \"\(Character(UnicodeScalar(UInt8(value))))\""
+        if let access = access(t), let device = device(access) {
+            var text = "   \(device) \(access.isInput ? "read" : "write")(port: \(Numbers.hex(access.port))"
+            // The register still has the value as long as the guest has not gone on.
+            if guest.guest.cpu.rip == t.after.rip {
+                let mask: UInt64 = access.size == 4 ? 0xFFFF_FFFF : (1 << (access.size * 8)) - 1
+                let value = (guest.guest.cpu["rax"] ?? 0) & mask
+                text += ", value: \(Numbers.hex(value)))"
+                if access.size == 1, value >= 0x20, value < 0x7F {
+                    text += "  \"\(Character(UnicodeScalar(UInt8(value))))\""
+                }
+            } else {
+                text += ")"
             }
-            if let cost = t.cost { text = text.padded(to: 54) + "\(Numbers.grouped(cost)) cycles model cost" }
+            if let cost = cost(t) { text = text.padded(to: 54) + "\(cost) model cost" }
             done.append(StyledText(text))
         }
         if let call = t.call, let result = call.result {
@@ -96,15 +110,29 @@ struct CrossingView {
 
     private func isStanding(_ t: Transition) -> Bool { guest.guest.cpu.rip == t.before.rip }
 
-    private static func access(_ exit: Transition.Exit) -> (port: UInt64, size: UInt64, isInput: Bool)? {
-        guard exit.reason == .io, let value = exit.qualification else { return nil }
-        return (value >> 16 & 0xFFFF, (value & 7) + 1, value >> 3 & 1 != 0)
+    /// The access to a port that an exit was for, or the exit before an entry.
+    private func access(_ t: Transition) -> PortAccess? {
+        guard let exit = t.exit, exit.reason == .io else { return nil }
+        if let access = PortAccess(exit, under: t.technique) { return access }
+        let left = t.family == .exit ? t : guest.guest.transitions.record(numbered: t.sequence &- 1)
+        guard let place = left, place.family == .exit,
+            let instruction = guest.decode(at: place.before.rip)?.instruction
+        else { return nil }
+        return PortAccess(instruction, dx: guest.guest.cpu["rdx"] ?? 0)
     }
 
     /// The device that a port belongs to.
-    private func device(_ t: Transition) -> String? {
-        guard t.technique == .vmx, let exit = t.exit, let port = Self.access(exit)?.port else { return nil }
-        return MachineTables.device(atPort: UInt16(truncatingIfNeeded: port), of: guest)
+    private func device(_ access: PortAccess) -> String? { MachineTables.device(atPort: access.port, of: guest) }
+
+    /// What it costs by the model to leave the guest, do what is to be done, and go on.
+    private func cost(_ t: Transition) -> String? {
+        let model = guest.guest.configuration.hypervisor.costs
+        guard let reason = t.exit?.reason, let way = model.cost(ofExitFor: reason, under: t.technique),
+            let back = t.cost
+        else { return nil }
+        guard let time = model.time(ofCycles: way &+ back) else { return "\(Numbers.grouped(way &+ back)) cycles" }
+        let tenths = (time + 50) / 100
+        return "\(tenths / 10).\(tenths % 10) µs"
     }
 
     private func scripted(_ name: String) -> ScriptedDevice? { guest.guest.devices.first { $0.name == name } }

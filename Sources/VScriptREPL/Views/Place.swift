@@ -20,10 +20,12 @@ package struct PlaceView {
         // The columns keep their place for short addresses, and move for long ones.
         let width = max(10, 22 - address.count)
         let bytes = instruction.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
+        let source = guest.guest.sourceLines[guest.codeAddress(instruction.address)]
+        let text = source.map { SourceNumbers.text(instruction.text, asIn: $0.text) } ?? instruction.text
         return StyledText(isCurrent ? "=> " : "   ", .current) + StyledText(address, .address)
             + StyledText(" " + symbol.padded(to: max(width, symbol.isEmpty ? 0 : symbol.count + 1)), .symbol)
             + StyledText(bytes.padded(to: 14) + "  ", .bytes)
-            + StyledText(instruction.text, isCurrent ? .current : .plain)
+            + StyledText(text, isCurrent ? .current : .plain)
     }
 
     /// The instruction that comes next, on a line.
@@ -42,7 +44,9 @@ package struct DecodedInstruction: Equatable, Sendable {
     package var address: UInt64
     package var bytes: [UInt8]
     package var text: String
-    package var operation: Operation?
+    /// Nil for bytes that are none.
+    package var instruction: Instruction?
 
+    package var operation: Operation? { instruction?.operation }
     package var next: UInt64 { address &+ UInt64(bytes.count) }
 }

@@ -76,7 +76,7 @@ package struct RegistersView {
         return signed < 0 && signed > -0x1_0000_0000 ? String(signed) : String(value)
     }
 
-    /// What has changed since the stop before.
+    /// What has changed since the stop before: registers, then how far the guest has come.
     func difference() -> Table {
         var table = Table([
             Table.Column("register", width: 8), Table.Column("before", width: 18), Table.Column("now", width: 18),
@@ -87,10 +87,29 @@ package struct RegistersView {
             guard let before = earlier.values[name], let now = guest.guest.cpu[name], before != now else { continue }
             table.rows.append([
                 Table.Cell(name, .register), Table.Cell(number: before, Numbers.hex(before)),
-                Table.Cell(number: now, Numbers.hex(now)), Table.Cell(meaning(name, now)),
+                Table.Cell(number: now, Numbers.hex(now)), Table.Cell(change(name, before, now)),
+            ])
+        }
+        for (before, now) in zip(earlier.counts, RegisterSnapshot(guest.guest).counts) where before.value != now.value {
+            let isTime = now.name == "time"
+            func text(_ value: UInt64) -> String { isTime ? Numbers.time(value) : Numbers.grouped(value) }
+            let (less, more) = (min(before.value, now.value), max(before.value, now.value))
+            table.rows.append([
+                Table.Cell(now.name), Table.Cell(number: before.value, text(before.value)),
+                Table.Cell(number: now.value, text(now.value)),
+                Table.Cell((now.value > before.value ? "+" : "-") + text(more - less)),
             ])
         }
         return table
+    }
+
+    /// What a change means: the bits that were set and cleared, or the new value in other words.
+    private func change(_ name: String, _ before: UInt64, _ now: UInt64) -> String {
+        guard let bits = RegisterBits.all[name] else { return meaning(name, now) }
+        return bits.filter { (before ^ now) & $0.mask != 0 }.map { bit in
+            let shift = UInt64(bit.mask.trailingZeroBitCount)
+            return "\(bit.name) \((before & bit.mask) >> shift) → \((now & bit.mask) >> shift)"
+        }.joined(separator: "  ")
     }
 }
 

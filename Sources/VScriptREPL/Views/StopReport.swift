@@ -11,6 +11,8 @@ package struct StopReport {
     package var ring: Int
     package var rip: UInt64
     package var symbol: String?
+    /// The source line of `rip`.
+    package var location: SourceLocation?
     /// The changes of privilege level to show.
     package var transitions: [Transition]
     package var lines: [StyledText]
@@ -28,6 +30,7 @@ package struct StopReport {
         rip = guest.guest.cpu.rip
         let place = PlaceView(guest: guest)
         symbol = place.name(rip)
+        location = guest.symbols.location(of: guest.codeAddress(rip))
         lines = []
         if let reason {
             let head = StyledText("stopped: ", .heading) + StyledText(reason)
@@ -62,7 +65,9 @@ package struct StopReport {
             ("type", .string("stop")), ("reason", .string(stop.reason.rawValue)),
             ("detail", .string(reason ?? stop.detail)), ("guest", .string(guest)), ("cpu", .integer(cpu)),
             ("ring", .integer(ring)), ("rip", .integer(rip)), ("symbol", symbol.map(JSON.string) ?? .null),
-            ("time", .integer(stop.time)), ("instructions", .integer(stop.instructions)),
+            ("file", location.map { .string($0.file) } ?? .null),
+            ("line", location.map { .integer($0.line) } ?? .null), ("time", .integer(stop.time)),
+            ("instructions", .integer(stop.instructions)),
             ("exitStatus", stop.exitStatus.map { .integer($0) } ?? .null),
             ("faults", .array(stop.faults.map(JSON.string))),
             ("transitions", .array(transitions.map(TransitionView.json))),

@@ -29,6 +29,37 @@ enum TransitionsTable {
 
     private static func level(_ level: Level) -> Table.Cell { Table.Cell("\(level)", .level(level.rawValue)) }
 
+    /// What a guest and the engine under it have done: what there is none of is left out.
+    static func statistics(_ guest: DebuggedGuest) -> Table {
+        var table = Table([Table.Column("what", width: 28), Table.Column("count", isRight: true, width: 14)])
+        func row(_ name: String, _ value: UInt64, _ text: String? = nil) {
+            guard value > 0 else { return }
+            table.rows.append([Table.Cell(name), Table.Cell(number: value, text ?? Numbers.grouped(value))])
+        }
+        let times: Set = ["time", "idleTime"]
+        for (name, value) in guest.guest.stats.members {
+            row(words(name), value, times.contains(name) ? Numbers.time(value) : nil)
+        }
+        let log = guest.guest.transitions
+        for from in Level.allCases.reversed() {
+            for to in Level.allCases.reversed() where from != to && log.count(from: from, to: to) > 0 {
+                for cause in TransitionLog.causes {
+                    row("\(from) → \(to)  \(words(cause))", log.count(from: from, to: to, cause: cause))
+                }
+            }
+        }
+        for reason in ExitReason.allCases { row("exits for \(words(reason.name))", log.count(reason: reason)) }
+        row("modelled crossings of the host", log.count(cause: "host"))
+        return table
+    }
+
+    /// `hidden page faults` for `hiddenPageFaults`; names of instructions stay as they are.
+    private static func words(_ name: String) -> String {
+        var text = ""
+        for letter in name { text += letter.isUppercase ? " " + letter.lowercased() : String(letter) }
+        return text
+    }
+
     /// How often each change happened, by levels.
     static func counts(_ guest: DebuggedGuest) -> Table {
         var table = Table([Table.Column("from"), Table.Column("to"), Table.Column("count", isRight: true)])

@@ -8,9 +8,6 @@ import X86Engine
 struct VMCSView {
     let guest: DebuggedGuest
 
-    /// The width of the column of names.
-    private static let nameWidth = 17
-
     /// The processor whose VMCS is meant: the monitor's machine, or the guest's own if it is a hypervisor itself.
     private var processor: Processor? {
         let candidates = [guest.guest.monitor?.machine, guest.guest.processor].compactMap { $0 }
@@ -28,9 +25,7 @@ struct VMCSView {
             fields = []
             for name in names { fields.append(try Self.field(name)) }
         }
-        var table = Table([
-            Table.Column("field"), Table.Column("name", width: Self.nameWidth), Table.Column("value"), Table.Column(""),
-        ])
+        var table = ControlStructureTable.empty
         for field in fields {
             let value = processor.readVMCS(field)
             table.rows.append([
@@ -39,17 +34,6 @@ struct VMCSView {
             ])
         }
         return table
-    }
-
-    /// Rows as the transcript of the documentation has them.
-    static func lines(_ table: Table) -> [StyledText] {
-        let width = max(nameWidth, table.rows.map { $0[1].text.count }.max() ?? 0)
-        return table.rows.map { row in
-            let value = StyledText(row[2].text)
-            let words = row[3].text.isEmpty ? StyledText("") : StyledText("  " + row[3].text, .symbol)
-            return StyledText("   ") + StyledText(row[0].text, .faint) + " "
-                + StyledText(row[1].text.padded(to: width + 2), .register) + value + words
-        }
     }
 
     // MARK: - Names

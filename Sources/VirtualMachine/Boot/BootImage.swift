@@ -6,11 +6,16 @@ package struct BootImage: Equatable, Sendable {
     package var state: InitialState
     /// Names of linear addresses that the loader knows.
     package var symbols: [BootSymbol] = []
+    /// Where source lines begin that the loader knows.
+    package var lines: [SourceLine] = []
 
-    package init(contents: [MemoryContents], state: InitialState, symbols: [BootSymbol] = []) {
+    package init(
+        contents: [MemoryContents], state: InitialState, symbols: [BootSymbol] = [], lines: [SourceLine] = []
+    ) {
         self.contents = contents
         self.state = state
         self.symbols = symbols
+        self.lines = lines
     }
 }
 

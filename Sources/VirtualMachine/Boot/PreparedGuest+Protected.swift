@@ -33,7 +33,7 @@ extension PreparedGuest {
         }
         return BootImage(
             contents: contents, state: initialState(ring: first, start: start, root: root),
-            symbols: code.flatMap(\.labels))
+            symbols: code.flatMap(\.labels), lines: code.flatMap(\.boundedLines))
     }
 
     private func mapLayout(into space: inout PreparedAddressSpace) throws(BootError) {

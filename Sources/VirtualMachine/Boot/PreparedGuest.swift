@@ -11,12 +11,23 @@ package struct PreparedGuest: Equatable, Sendable {
         ///
         /// A label `start` is where the guest begins, if its ring is the one to begin with.
         package var labels: [BootSymbol]
+        /// Where the lines of its source begin, in the order of their addresses.
+        package var lines: [SourceLine]
 
-        package init(ring: UInt8, origin: UInt64, bytes: [UInt8], labels: [BootSymbol] = []) {
+        package init(
+            ring: UInt8, origin: UInt64, bytes: [UInt8], labels: [BootSymbol] = [], lines: [SourceLine] = []
+        ) {
             self.ring = ring
             self.origin = origin
             self.bytes = bytes
             self.labels = labels
+            self.lines = lines
+        }
+
+        /// The lines, and where the last one ends.
+        var boundedLines: [SourceLine] {
+            guard let last = lines.last else { return [] }
+            return lines + [SourceLine(address: origin &+ UInt64(bytes.count), source: last.source, number: 0)]
         }
     }
 
@@ -218,7 +229,7 @@ extension PreparedGuest {
                 MemoryContents(address: 0, bytes: vectors),
                 MemoryContents(address: PreparedLayout.realModeStubs, bytes: stubs),
             ],
-            state: InitialState(), symbols: code.flatMap(\.labels))
+            state: InitialState(), symbols: code.flatMap(\.labels), lines: code.flatMap(\.boundedLines))
         let top = stackTop(ring: 0)
         guard top <= 0x1_0000, top >= 2 else {
             throw .outOfRange(what: "the stack", value: top, allowed: "2...0x10000")

@@ -239,7 +239,7 @@ public final class GDBStub {
             return say(lastStop)
         }
         let found = history.lastEvent(before: now, matching: points.map(\.filter), checkpoint: checkpoint())
-        let isThere = history.go(to: found?.event.instructions ?? history.start, checkpoint: checkpoint())
+        let isThere = history.go(to: found?.event.start ?? history.start, checkpoint: checkpoint())
         let reason = found.map { points[$0.filter].reason } ?? "replaylog:begin;"
         lastStop = isThere ? "T05\(reason)thread:01;" : "T02thread:01;"
         return say(lastStop)

@@ -30,8 +30,8 @@ public final class GuestHistory {
         var snapshot: GuestSnapshot
         /// Whether the host changed something here.
         var isChange: Bool
-        /// The addresses of the stored pages, to count those that snapshots share once.
-        var pages: Set<UInt>
+        /// How many of its pages the entry before does not share.
+        var ownPages: Int
 
         var position: UInt64 { snapshot.instructions }
     }
@@ -50,25 +50,30 @@ public final class GuestHistory {
     public var start: UInt64 { entries.first?.position ?? guest.instructions }
 
     /// Bytes of memory that the snapshots take.
-    public var memoryUse: Int {
-        var all: Set<UInt> = []
-        for entry in entries { all.formUnion(entry.pages) }
-        return all.count << 12 + effects.size
-    }
+    public var memoryUse: Int { entries.reduce(effects.size) { $0 + $1.ownPages << 12 } }
 
     // MARK: - Keeping
 
     /// Keeps the present.
     private func mark(isChange: Bool = false) {
         guard let snapshot = try? guest.snapshot() else { return }
-        var pages: Set<UInt> = []
-        snapshot.memory.forEachStoredPage { _, bytes in
-            if let base = bytes.baseAddress { pages.insert(UInt(bitPattern: base)) }
-        }
-        let entry = Entry(snapshot: snapshot, isChange: isChange, pages: pages)
-        let place = entries.firstIndex { $0.position > entry.position } ?? entries.count
-        entries.insert(entry, at: place)
+        let place = entries.firstIndex { $0.position > snapshot.instructions } ?? entries.count
+        entries.insert(Entry(snapshot: snapshot, isChange: isChange, ownPages: 0), at: place)
+        countPages(of: place)
+        countPages(of: place + 1)
         thinOut()
+    }
+
+    /// Counts what an entry does not share with the one before it.
+    private func countPages(of index: Int) {
+        guard entries.indices.contains(index) else { return }
+        let before = index > 0 ? entries[index - 1].snapshot.memory : nil
+        entries[index].ownPages = entries[index].snapshot.memory.pagesNotShared(with: before)
+    }
+
+    private func removeEntry(at index: Int) {
+        entries.remove(at: index)
+        countPages(of: index)
     }
 
     /// To be called after the host has changed the guest's state: what lay in the future is another guest's.
@@ -92,11 +97,11 @@ public final class GuestHistory {
                 let gap = entries[index + 1].position - entries[index - 1].position
                 if candidate.map({ gap < $0.gap }) ?? true { candidate = (index, gap) }
             }
-            entries.remove(at: candidate?.index ?? 1)
+            removeEntry(at: candidate?.index ?? 1)
         }
         // What was done since the first snapshot is needed to go on from it.
         while effects.size > memoryLimit / 2, entries.count > 1 {
-            entries.removeFirst()
+            removeEntry(at: 0)
             effects.drop(before: entries[0].snapshot.effects)
         }
     }
@@ -180,7 +185,7 @@ public final class GuestHistory {
             }
             let handlers = filters.enumerated().map { index, filter in
                 guest.observe(filter) { event in
-                    if event.instructions < end, accept(index, event) { found = (index, event) }
+                    if event.start < end, accept(index, event) { found = (index, event) }
                     return .proceed
                 }
             }

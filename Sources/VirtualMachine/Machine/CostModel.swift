@@ -34,12 +34,21 @@ public struct CostModel: Equatable, Sendable {
     public var sources: [String]
     /// Cycles; what is not there is unknown.
     public var cycles: [Item: UInt64]
+    /// Cycles in a second; nil where the sources do not tell.
+    public var frequency: UInt64?
 
     /// Makes a model.
-    public init(name: String, sources: [String], cycles: [Item: UInt64]) {
+    public init(name: String, sources: [String], cycles: [Item: UInt64], frequency: UInt64? = nil) {
         self.name = name
         self.sources = sources
         self.cycles = cycles
+        self.frequency = frequency
+    }
+
+    /// The time that cycles take, in nanoseconds; nil without a frequency.
+    package func time(ofCycles cycles: UInt64) -> UInt64? {
+        guard let frequency, frequency > 0 else { return nil }
+        return UInt64(clamping: UInt128(cycles) * 1_000_000_000 / UInt128(frequency))
     }
 
     /// The models that come with the library, the usual one first.
@@ -67,7 +76,7 @@ public struct CostModel: Equatable, Sendable {
             .trapReturn: 1060, .systemCallTrap: 792, .pageFaultTrap: 1560, .callOut: 107, .callOutReturn: 107,
             .exit: 1982, .entry: 1981, .portExit: 13845, .pageTableExit: 8168, .hostReturn: 121, .hostCall: 121,
             .device: 3209,
-        ])
+        ], frequency: 3_800_000_000)
 
     private static let agesen =
         "Agesen, Mattson, Rugina and Sheldon, Software Techniques for Avoiding Hardware Virtualization Exits, "
@@ -119,7 +128,7 @@ extension CostModel {
     }
 
     /// What an exit costs, with what is done about it where that was measured.
-    func cost(ofExitFor reason: ExitReason, under technique: Technique) -> UInt64? {
+    package func cost(ofExitFor reason: ExitReason, under technique: Technique) -> UInt64? {
         if technique.isDeprivileging {
             return switch reason {
             case .systemCall: cycles[.systemCallTrap] ?? cycles[.trap]

@@ -46,7 +46,10 @@ extension Guest {
         let key = key(of: event, transition)
         guard handlers.accept(key) else { return .proceed }
         var seen = makeEvent(event, key)
-        seen.transition = transition
+        if let transition {
+            seen.transition = transition
+            (seen.time, seen.instructions) = (transition.time, transition.instructions)
+        }
         return engineVerdict(dispatch(seen, key), on: seen)
     }
 

@@ -31,6 +31,8 @@ public final class Guest {
     private let pristineRandom: UInt64
     /// Names of addresses that the boot source brought (labels of prepared code).
     public let symbols: [String: UInt64]
+    /// What the guest's own code was assembled from.
+    package let sourceLines: SourceLines
     /// The names of addresses: the labels of prepared code, and what was added.
     public var symbolTable: SymbolTable
     /// Why the current run must stop, set by handlers.
@@ -90,7 +92,9 @@ public final class Guest {
         console = GuestConsole()
         transitions = TransitionLog()
         symbols = Dictionary(image.symbols.map { ($0.name, $0.address) }, uniquingKeysWith: { first, _ in first })
-        symbolTable = SymbolTable(labels: image.symbols.map { ($0.name, $0.address) })
+        sourceLines = SourceLines(image.lines)
+        symbolTable = SymbolTable(
+            labels: image.symbols.map { ($0.name, $0.address) }, lines: sourceLines.table)
         platform.processor = processor
         platform.pc.guestMemory = deviceMemory
         let platform = platform

@@ -71,6 +71,9 @@ public struct GuestEvent: Equatable, Sendable {
         self.to = to
     }
 
+    /// Instructions before it: a guest that is brought there and goes on meets it again.
+    package var start: UInt64 { kind == .transition ? transition?.start ?? instructions : instructions }
+
     /// What caused a transition, the exception or the interrupt, in the manuals' words; else the kind's name.
     public var cause: String {
         if let label { return label }

@@ -67,9 +67,9 @@ public struct Transition: Equatable, Sendable {
 
     /// Counted from 1 on over the guest's life.
     public var sequence: UInt64
-    /// Guest time in nanoseconds.
+    /// Guest time in nanoseconds, when it has happened.
     public var time: UInt64
-    /// Instructions, REP iterations and deliveries so far.
+    /// Instructions, REP iterations and deliveries until it has happened, with the one that it is itself.
     public var instructions: UInt64
     /// The number of the processor.
     public var cpu = 0
@@ -98,6 +98,10 @@ public struct Transition: Equatable, Sendable {
 
     /// A word or two: `syscall`, `#PF`, `interrupt 0x20`, `int 0x80`, `iret`, `VM exit: cpuid`, `call-out: io`.
     public var cause: String { mechanism.text }
+    /// Instructions before it: a guest that is brought there and goes on makes the transition again.
+    package var start: UInt64 {
+        if case .transfer = mechanism { instructions &- 1 } else { instructions }
+    }
     /// The name by which the cause is counted, one of `TransitionLog.causes`.
     public var kind: String { mechanism.name }
     /// The gate's kind, DPL and index, if one was used.
@@ -221,6 +225,16 @@ extension TransitionCause {
     var errorCode: UInt32? {
         if case .exception(_, let code) = self { return code }
         return nil
+    }
+
+    /// Whether an instruction makes the transition, which counts when it is done; deliveries have counted before.
+    var isInstruction: Bool {
+        switch self {
+        case .exception, .externalInterrupt, .nonMaskableInterrupt: false
+        case .softwareInterrupt, .syscall, .sysret, .sysenter, .sysexit, .iret, .callGate, .farReturn, .taskSwitch,
+            .farTransfer:
+            true
+        }
     }
 }
 

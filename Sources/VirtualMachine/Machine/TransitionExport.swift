@@ -106,6 +106,8 @@ private func jsonString(_ text: String) -> String {
 private struct PerfettoTrace {
     private var events: [String] = []
     private var open: [Level] = []
+    /// The number of the last exit, by which the arrow to the entry after it is known.
+    private var exit: UInt64?
 
     init(guest: String, _ rows: [Transition]) {
         events.append(metadata("process_name", guest))
@@ -122,7 +124,13 @@ private struct PerfettoTrace {
                 while let top = open.last, top < row.after.level { end(row.time) }
                 if open.last != row.after.level { begin(row.after.level, name(row.after.level), row.time, row) }
             }
-            if row.after.level == .root { flow("s", row) } else if row.before.level == .root { flow("f", row) }
+            if row.after.level == .root {
+                exit = row.sequence
+                flow("s", row, row.sequence)
+            } else if row.before.level == .root, let left = exit {
+                flow("f", row, left)
+                exit = nil
+            }
         }
         while !open.isEmpty { end(last.time) }
     }
@@ -159,8 +167,8 @@ private struct PerfettoTrace {
         events.append("{\"name\":\(jsonString(row.cause)),\"s\":\"t\",\(head("i", row.time))}")
     }
 
-    private mutating func flow(_ phase: String, _ row: Transition) {
+    private mutating func flow(_ phase: String, _ row: Transition, _ identifier: UInt64) {
         events.append(
-            "{\"name\":\"exit\",\"cat\":\"vm\",\"id\":\(row.sequence),\"bp\":\"e\",\(head(phase, row.time))}")
+            "{\"name\":\"exit\",\"cat\":\"vm\",\"id\":\(identifier),\"bp\":\"e\",\(head(phase, row.time))}")
     }
 }

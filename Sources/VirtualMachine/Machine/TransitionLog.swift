@@ -72,6 +72,14 @@ public final class TransitionLog {
     /// The last record.
     public var last: Transition? { ring.isEmpty ? nil : ring[(next + ring.count - 1) % ring.count] }
 
+    /// The record of a number, if it is kept.
+    package func record(numbered number: UInt64) -> Transition? {
+        guard let last, number <= last.sequence, last.sequence - number < UInt64(ring.count) else { return nil }
+        let index = ring.count - 1 - Int(last.sequence - number)
+        let found = ring[(next + index) % ring.count]
+        return found.sequence == number ? found : nil
+    }
+
     /// The records kept, oldest first.
     public var rows: [Transition] { Array(ring[next...] + ring[..<next]) }
 
@@ -125,9 +133,11 @@ public final class TransitionLog {
     /// The guest's own change of level, as its processor reports it.
     func record(_ record: TransitionRecord) -> Transition {
         let technique = guest?.configuration.technique ?? .bare
+        let own: UInt64 = record.cause.isInstruction ? 1 : 0
         return self.record(
             Transition(
-                sequence: 0, time: guest?.time ?? 0, instructions: guest?.instructions ?? 0, technique: technique,
+                sequence: 0, time: (guest?.time ?? 0) &+ own, instructions: (guest?.instructions ?? 0) &+ own,
+                technique: technique,
                 mechanism: .transfer(record.cause), gateRecord: record.gate,
                 before: Transition.Point(record.before, under: technique, kernelRing: kernelRing),
                 after: Transition.Point(record.after, under: technique, kernelRing: kernelRing),

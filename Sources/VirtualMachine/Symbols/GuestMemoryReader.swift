@@ -35,6 +35,9 @@ public struct GuestMemoryReader {
             start -= UInt64(step)
             left -= step
         }
-        return Array(parts.reversed().joined())
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(limit - left)
+        for part in parts.reversed() { bytes += part }
+        return bytes
     }
 }

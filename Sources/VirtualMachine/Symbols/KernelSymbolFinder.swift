@@ -88,6 +88,8 @@ package struct KernelSymbolFinder {
 
     private static func matches(_ bytes: [UInt8]) -> [Int] {
         var matches: [Int] = []
+        // Looked at once: this is asked for every byte of a kernel.
+        let digits = digits
         bytes.withUnsafeBufferPointer { bytes in
             var index = 0
             while index + digits.count <= bytes.count {

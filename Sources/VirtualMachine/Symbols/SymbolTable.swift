@@ -30,13 +30,13 @@ public struct SymbolTable: Sendable {
     public init() {}
 
     /// Makes a table of one source of labels.
-    public init(labels: [(name: String, address: UInt64)], source: String = "labels") {
+    public init(labels: [(name: String, address: UInt64)], source: String = "labels", lines: LineTable? = nil) {
         var builder = SymbolFileBuilder(name: source)
         for label in labels {
             // Labels of a script are far fewer than the bound.
             try? builder.add(label.name.utf8, at: label.address, kind: .label)
         }
-        if builder.count > 0 { add(builder.finish()) }
+        if builder.count > 0 || lines != nil { add(builder.finish(lines: lines)) }
     }
 
     /// Adds a source, or puts it in the place of one with the same name.

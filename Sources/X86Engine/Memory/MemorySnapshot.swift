@@ -28,6 +28,14 @@ package struct MemorySnapshot: Sendable {
     /// How many pages have a content.
     package var storedPages: Int { pages.reduce(0) { $0 + ($1 == nil ? 0 : 1) } }
 
+    /// How many pages have a content that another snapshot does not share.
+    package func pagesNotShared(with other: MemorySnapshot?) -> Int {
+        guard let other, other.pages.count == pages.count else { return storedPages }
+        var count = 0
+        for index in pages.indices where pages[index] != nil && pages[index] !== other.pages[index] { count += 1 }
+        return count
+    }
+
     /// The pages that have a content, with their physical addresses, for writing them out.
     package func forEachStoredPage(_ body: (_ page: Int, _ bytes: UnsafeRawBufferPointer) throws -> Void) rethrows {
         for (index, page) in pages.enumerated() {

@@ -34,6 +34,12 @@ extension Processor {
         return nil
     }
 
+    /// Reports the instruction at `state.rip` if its address is watched and it was not reported yet; true if it was, and
+    /// everything is to be looked at anew.
+    package func reportWatchedInstruction() -> Bool {
+        control.pointee.watchedInstructions.watchesAddresses && reportWatchedAddress()
+    }
+
     /// The instruction that was interpreted last.
     package var interpretedInstruction: Instruction? {
         get { control.pointee.interpretedInstruction }
