@@ -2,7 +2,10 @@
 #include "CHostSupport.h"
 #include <pthread.h>
 
-uintptr_t host_stack_lowest_address(void) {
+/* To ask is slow: for the main thread the C library reads the process's map. */
+static _Thread_local uintptr_t known;
+
+static uintptr_t ask(void) {
 #ifdef __APPLE__
     pthread_t thread = pthread_self();
     return (uintptr_t)pthread_get_stackaddr_np(thread) - pthread_get_stacksize_np(thread);
@@ -15,4 +18,9 @@ uintptr_t host_stack_lowest_address(void) {
     pthread_attr_destroy(&attributes);
     return (uintptr_t)address;
 #endif
+}
+
+uintptr_t host_stack_lowest_address(void) {
+    if (known == 0) { known = ask(); }
+    return known;
 }

@@ -53,6 +53,11 @@ package protocol MonitorObserver: AnyObject {
     /// stand for the instruction that left, `.inject` raises a fault in its place. The verdict on an entry is not looked
     /// at.
     func crossed(_ crossing: MonitorCrossing) -> EventVerdict
+    /// Is asked before a crossing is made, with the guest's privilege level: true if nobody looks at it and all who wait
+    /// for it have been told, so that `crossed` is not called.
+    func notices(
+        _ direction: MonitorCrossing.Direction, _ cause: MonitorCause, _ reason: ExitReason, level: UInt8
+    ) -> Bool
 }
 
 /// One change of sides between a guest and its monitor.

@@ -1,7 +1,7 @@
 import VScriptSyntax
 
 /// The codes of mistakes beyond a script's form: V03xx when it is checked, V04xx in what it computes,
-/// V05xx in what it asks of guests and files, V09xx for limits.
+/// V05xx in what it asks of guests and files, V06xx for warnings about its code, V09xx for limits.
 package enum ScriptCode: String, CaseIterable, DiagnosticCode {
     case unknownName = "V0301"
     case redeclaredName = "V0302"
@@ -45,6 +45,8 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
     case timeout = "V0505"
     case guestCrashed = "V0506"
     case noTerminal = "V0507"
+
+    case faultingInstruction = "V0610"
 
     case depthLimit = "V0901"
     case fuelLimit = "V0902"
@@ -191,6 +193,10 @@ package enum ScriptCode: String, CaseIterable, DiagnosticCode {
             failing: "guest g { boot: .long; ring 0 { asm { hlt } } }\ng.console.attach()",
             fixed: "guest g { boot: .long; ring 0 { asm { hlt } } }\ng.console.echo()\ng.run(within: 1 ms)"),
 
+        .faultingInstruction: .init(
+            "instructions that need ring 0 stand in ring 0",
+            failing: "guest g { boot: .long; ring 3 { asm { mov cr3, rax } } }",
+            fixed: "guest g { boot: .long; ring 0 { asm { mov cr3, rax } } }"),
         .depthLimit: .init(
             "calls are nested only so deep",
             failing: "fn f() { f() }\nf()", fixed: "fn f(n) { if n > 0 { f(n - 1) } }\nf(9)"),

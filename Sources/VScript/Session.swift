@@ -73,7 +73,7 @@ public final class Session {
     func finish(_ result: Interpreter.ProgramResult) throws -> Value {
         let value = Value(result.value, in: interpreter.heap)
         keep(result.names)
-        if let crash = maker.unnoticedFailure { throw ScriptError(diagnostic: crash) }
+        if let crash = maker.unnoticedFailures.first { throw ScriptError(diagnostic: crash.report) }
         return value
     }
 

@@ -18,10 +18,20 @@ struct VScriptCommand: ParsableCommand {
         ],
         defaultSubcommand: Run.self)
 
+    /// The arguments with a subcommand's name first, if only flags and options that several commands share stand before
+    /// it: `--json check FILE`.
+    static func ordered(_ arguments: [String]) -> [String] {
+        var index = 0
+        while index < arguments.count, let width = ["--json": 1, "--path": 2][arguments[index]] { index += width }
+        let names = configuration.subcommands.map { $0.configuration.commandName ?? "\($0)".lowercased() }
+        guard index > 0, index < arguments.count, names.contains(arguments[index]) else { return arguments }
+        return [arguments[index]] + arguments[..<index] + arguments[(index + 1)...]
+    }
+
     /// Runs the command line; whatever is wrong with it ends with exit code 2.
     static func main() {
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(ordered(Array(CommandLine.arguments.dropFirst())))
             try command.run()
         } catch {
             // Help and version are "errors" of code 0; the scripts' own exit codes pass through.

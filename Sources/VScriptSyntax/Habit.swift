@@ -145,13 +145,7 @@ extension Parser {
                 .foreignDeclaration, "`switch` declares a network", at: span(first),
                 label: "to choose, write `match value { case 1 => … }`")
         }
-        if at(.leftParenthesis) || at(.leftBracket), canBeCalled, !current.touchesPrevious {
-            let gap = SourceSpan(file, tokens[position - 1].end..<current.start)
-            return fail(
-                .detachedCall, "a space before the `\(text(current))` of \(at(.leftBracket) ? "an index" : "a call")",
-                label: "this begins a new value",
-                fixes: [Diagnostic.Fix("remove the space", [Diagnostic.Edit(gap, "")])])
-        }
+        if at(.leftParenthesis) || at(.leftBracket), canBeCalled, !current.touchesPrevious { return detachedCall() }
         if let dashes = dashesOnLine(from: start) {
             return fail(
                 .foreignForm, "`--` does not begin a comment", at: dashes, label: "write `//`",
@@ -171,6 +165,15 @@ extension Parser {
         fail(
             .expectedStatementEnd, "expected a new line or `;` before \(found)",
             label: at(.arrow) ? "a function is written `fn(a, b) { … }`" : "", notes: notes)
+    }
+
+    /// Reports a bracket that does not touch what it calls or takes an element of.
+    mutating func detachedCall() {
+        let gap = SourceSpan(file, tokens[position - 1].end..<current.start)
+        fail(
+            .detachedCall, "a space before the `\(text(current))` of \(at(.leftBracket) ? "an index" : "a call")",
+            label: "this begins a new value",
+            fixes: [Diagnostic.Fix("remove the space", [Diagnostic.Edit(gap, "")])])
     }
 
     /// Two minus signs, apart from what is before them, on the line being read.
@@ -239,5 +242,5 @@ extension Parser {
 
 extension SyntaxKind {
     /// Whether a value of the kind is commonly followed by arguments or an index.
-    fileprivate var canBeCalled: Bool { self == .name || self == .member || self == .call || self == .index }
+    var canBeCalled: Bool { self == .name || self == .member || self == .call || self == .index }
 }

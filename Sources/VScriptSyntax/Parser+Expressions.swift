@@ -170,6 +170,12 @@ extension Parser {
         if isPanicking || at(.rightParenthesis) || at(.rightBracket) || at(.endOfFile) { return false }
         let isItem = !current.startsLine || file.indentation(at: current.start) > file.margin(of: opening.start)
         guard isItem, startsExpression(current) else { return false }
+        let isArgument = nodes.last?.kind == .argument && nodes.count > 1
+        let last = isArgument ? nodes[nodes.count - 2].kind : nodes.last?.kind
+        if at(.leftParenthesis) || at(.leftBracket), !current.startsLine, last?.canBeCalled == true {
+            detachedCall()
+            return false
+        }
         fail(
             .missingComma, "expected `,` or `\(opening.kind == .leftBracket ? "]" : ")")`, found `\(text(current))`",
             fixes: [
@@ -233,6 +239,16 @@ extension Parser {
 
     private mutating func noExpression() {
         let message = "expected an expression, found \(found)"
+        if position == statementStart, current.startsLine, BinaryOperator(current.kind) != nil || at(.plus) {
+            return fail(
+                .expectedExpression, "a statement cannot begin with `\(text(current))`", at: span(current),
+                label: "to go on with the line before, put it at that line's end")
+        }
+        if at(.star), position > 0, tokens[position - 1].kind == .star, current.touchesPrevious {
+            return fail(
+                .foreignForm, "there is no operator `**`", at: span(tokens[position - 1]).through(span(current)),
+                label: "powers of 2 are `1 << n`; the module `math` has `pow`")
+        }
         switch current.kind {
         case .ampersand:
             fail(.expectedExpression, message, label: "there are no pointers; lists, maps and objects are references")

@@ -257,7 +257,17 @@ extension Parser {
             advance()
             postfix()
         }
-        if at(.leftBrace), !current.startsLine { block(declaration: true) }
+        if at(.leftBrace) {
+            // No statement begins with a brace.
+            if current.startsLine, !isPanicking {
+                let gap = SourceSpan(file, tokens[position - 1].end..<current.start)
+                report(
+                    .expectedToken, "the `{` of a declaration stands on its line", at: span(current),
+                    fixes: gap.text.trimmed.isEmpty
+                        ? [Diagnostic.Fix("move it there", [Diagnostic.Edit(gap, " ")])] : [])
+            }
+            block(declaration: true)
+        }
         return .declaration
     }
 

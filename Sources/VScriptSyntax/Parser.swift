@@ -27,7 +27,7 @@ struct Parser {
     var habitsReported: Set<SyntaxCode> = []
     var nesting = 0
     /// The first token of the statement being read.
-    private var statementStart = 0
+    private(set) var statementStart = 0
 
     /// A mistake was reported and its statement is to be given up.
     private(set) var isPanicking = false

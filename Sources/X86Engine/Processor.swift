@@ -14,7 +14,9 @@ package final class Processor {
     /// The processor model: CPUID, MSRs, widths.
     package let model: ProcessorModel
     /// The machine around it; must outlive the processor's use.
-    package unowned let environment: any ProcessorEnvironment
+    // SAFETY: whoever makes a processor keeps its environment as long as it runs; counted references would slow every
+    // access to a device.
+    package unowned(unsafe) let environment: any ProcessorEnvironment
 
     /// Makes a processor in its power-on state.
     ///

@@ -136,6 +136,46 @@ package enum ProcessorEvent: Sendable {
     case instruction(InstructionPattern)
 }
 
+extension ProcessorEvent {
+    /// What of an event those look at who wait for it by a number.
+    package struct Outline {
+        /// One kind.
+        package var kind: EventKinds
+        /// Vector, port, MSR, control register, call, leaf or address; else 0.
+        package var number: UInt64
+        /// The privilege levels before and after a transition.
+        package var levels: (from: UInt8, to: UInt8)?
+    }
+}
+
+extension Processor {
+    /// What an event of this processor is in outline.
+    package func outline(of event: ProcessorEvent) -> ProcessorEvent.Outline {
+        switch event {
+        case .transition(let record):
+            ProcessorEvent.Outline(
+                kind: .transition, number: 0, levels: (from: record.before.cpl, to: record.after.cpl))
+        case .exception(let fault): .init(.exception, UInt64(fault.vector))
+        case .interrupt(let vector): .init(.interrupt, UInt64(vector))
+        case .portRead(let port, _), .portWrite(let port, _, _): .init(.port, UInt64(port))
+        case .readModelSpecificRegister(let index), .writeModelSpecificRegister(let index, _):
+            .init(.modelSpecificRegister, UInt64(index))
+        case .writeControlRegister(let number, _): .init(.controlRegister, UInt64(number))
+        case .syscall: .init(.syscall, state.pointee.rax)
+        case .hypercall: .init(.hypercall, state.pointee.rax)
+        case .halt: .init(.halt)
+        case .cpuid(let leaf, _): .init(.cpuid, UInt64(leaf))
+        case .execute(let address): .init(.execute, address)
+        case .memory: .init(.memory)
+        case .instruction: .init(.instruction)
+        }
+    }
+}
+
+extension ProcessorEvent.Outline {
+    fileprivate init(_ kind: EventKinds, _ number: UInt64 = 0) { self.init(kind: kind, number: number, levels: nil) }
+}
+
 /// What is to be done about an event.
 package enum EventVerdict: Equatable, Sendable {
     /// As if nobody had watched.

@@ -69,7 +69,10 @@ import Testing
         Case(
             name: "memory too small for the kernel", script: linux(memory: "2 MiB"),
             files: ["kernel": kernel(initSize: 0x400_0000)], status: 1,
-            message: ["memory is too small", "64 MiB needed"]),
+            message: ["memory is too small", "64 MiB needed", "memory: 2 MiB"]),
+        Case(
+            name: "a memory that no machine has", script: guest("hlt", memory: "5000 B"), status: 1,
+            message: ["V0504", "less than a PC's 1 MiB", "memory: 5000 B"]),
         Case(
             name: "empty initrd", script: linux(initrd: ", initrd: \"disk\""),
             files: ["kernel": kernel(), "disk": Data()], status: 1, message: ["disk: the file is empty"]),

@@ -122,6 +122,11 @@ struct CommandTests {
             let result = try vscript("check", "--json", "none", "a.vscript", "b.vscript", in: directory)
             #expect(result.status == 2)
             #expect(result.objects.map { $0["code"] as? String } == ["V0502", "V0222", "V0213"])
+            let before = try vscript("--json", "check", "none", "a.vscript", "b.vscript", in: directory)
+            #expect((before.status, before.output) == (result.status, result.output))
+            let folder = try vscript("--path", ".", "--json", "check", "a.vscript", in: directory)
+            #expect(folder.objects.map { $0["code"] as? String } == ["V0222", "V0213"])
+            #expect(try vscript("--json", "-e", "print(1)", "check", in: directory).status == 0)
             let fine = try vscript("check", "b.vscript", in: directory)
             #expect((fine.status, fine.output, fine.errors) == (0, "", ""))
         }

@@ -216,7 +216,7 @@ struct GuestStopsTests {
     func stops() async throws {
         let transitions = try Observer(Self.counter)
         #expect(
-            try await transitions.stops(at: .transition(from: .ring3, to: .ring0)) == [
+            try await transitions.stops(at: .transition(from: 3, to: 0)) == [
                 "event transition 0", "event transition 1", "event transition 1", "event transition 2",
                 "event transition 2", "halted  3",
             ])

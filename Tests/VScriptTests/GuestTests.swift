@@ -283,6 +283,33 @@ struct GuestTests {
         #expect(error?.exitCode == .interrupted || error?.exitCode == .limit)
     }
 
+    @Test("instructions that need ring 0 are warned of where they stand, unless exceptions are what it is about")
+    func privilegeWarnings() throws {
+        let source = """
+            guest g {
+              boot: .long
+              ring 0 { asm { start0: hlt } }
+              ring 3 {
+                asm {
+                  start: nop; mov cr3, rax    // the page table
+                  again: cli
+                  mov rax, rbx; rdmsr
+                  jmp again
+                  mov ds, ax
+                }
+              }
+            }
+            """
+        let warnings = try Program(source, named: "t").diagnostics
+        #expect(warnings.map(\.code) == ["V0610", "V0610", "V0610"])
+        #expect(warnings.map { $0.span?.text } == ["mov cr3, rax", "cli", "rdmsr"])
+        #expect(warnings.allSatisfy { $0.severity == .warning && $0.message.contains("faults at ring 3") })
+        #expect(try Program(source + "\non g.exception(.GP) { event.stop() }").diagnostics.isEmpty)
+        let handled = source.replacing("start0: hlt }", with: "start0: hlt }; gate 13 { handler: start0 }")
+        #expect(try Program(handled).diagnostics.isEmpty)
+        #expect(try Program("guest g { boot: .protected; ring 2 { asm { mov cr0, eax } } }").diagnostics.count == 1)
+    }
+
     @Test("flat images and code outside a ring")
     func flat() throws {
         let source = """

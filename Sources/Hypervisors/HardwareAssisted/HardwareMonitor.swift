@@ -354,12 +354,14 @@ package final class HardwareMonitor: GuestMonitor {
     }
 
     private func report(_ direction: MonitorCrossing.Direction) -> EventVerdict {
+        guard let observer else { return .proceed }
+        if observer.notices(direction, lastCause, lastReason, level: guest.state.pointee.cpl) { return .proceed }
         let rip = guest.state.pointee.rip
         let crossing = MonitorCrossing(
             technique: technique, direction: direction, cause: lastCause, reason: lastReason,
             guest: guest.privilegePoint(at: rip), physical: machine.privilegePoint(at: rip),
             time: guest.state.pointee.time)
-        return observer?.crossed(crossing) ?? .proceed
+        return observer.crossed(crossing)
     }
 }
 

@@ -442,11 +442,13 @@ package final class SoftwareMonitor: GuestMonitor {
     }
 
     private func report(_ direction: MonitorCrossing.Direction, physical: PrivilegePoint) -> EventVerdict {
+        guard let observer else { return .proceed }
+        if observer.notices(direction, lastCause, lastReason, level: guest.state.pointee.cpl) { return .proceed }
         let crossing = MonitorCrossing(
             technique: technique, direction: direction, cause: lastCause, reason: lastReason,
             guest: guest.privilegePoint(at: guest.state.pointee.rip), physical: physical, monitor: entryPoint,
             time: guest.state.pointee.time)
-        return observer?.crossed(crossing) ?? .proceed
+        return observer.crossed(crossing)
     }
 
     /// Reads the frame that the entry to ring 0 has left, and sets the machine's registers back to before it.

@@ -180,6 +180,8 @@ struct HandlerSite: Sendable {
     let isNested: Bool
     /// Whether the body looks at the event.
     let usesEvent: Bool
+    /// Whether the body may keep the event beyond its end.
+    let keepsEvent: Bool
 }
 
 /// `asm { … }`: stretches of text and spliced values in turn, then the arguments.

@@ -15,4 +15,37 @@ enum ForeignNames {
         "ipairs": "write `for item in list`", "switch": "write `match value { case 1 => … }`",
         "elif": "write `else if`", "raise": "write `throw value`", "lambda": "write `fn(x) { … }`",
     ]
+
+    /// What other languages call members, with what this one has instead; the first that a type has is meant.
+    static let members = [
+        "length": ["count"], "len": ["count"], "size": ["count"], "Length": ["count"], "push": ["append"],
+        "push_back": ["append"], "add": ["append"], "unshift": ["insert"], "prepend": ["insert"],
+        "toUpperCase": ["uppercased"],
+        "upper": ["uppercased"], "toupper": ["uppercased"], "toLowerCase": ["lowercased"], "lower": ["lowercased"],
+        "tolower": ["lowercased"], "strip": ["trimmed"], "trim": ["trimmed"], "startsWith": ["hasPrefix"],
+        "startswith": ["hasPrefix"], "starts_with": ["hasPrefix"], "endsWith": ["hasSuffix"], "endswith": ["hasSuffix"],
+        "ends_with": ["hasSuffix"], "find": ["indexOf"], "index": ["indexOf"], "indexof": ["indexOf"],
+        "includes": ["contains", "has"], "contains": ["has"], "containsKey": ["has"], "contains_key": ["has"],
+        "has_key": ["has"], "hasKey": ["has"], "has": ["contains"], "forEach": ["each"], "foreach": ["each"],
+        "sort": ["sorted"], "reverse": ["reversed"], "joined": ["join"], "fold": ["reduce"], "some": ["any"],
+        "every": ["all"], "utf8": ["bytes"], "encode": ["bytes"], "decode": ["text"], "chars": ["codePoints"],
+        "replaceAll": ["replace"], "gsub": ["replace"], "delete": ["remove"], "removeAt": ["remove"],
+        "entries": ["keys"],
+        "items": ["keys"], "popcount": ["setBits"], "round": ["rounded"], "is_empty": ["isEmpty"], "empty": ["isEmpty"],
+        "registers": ["register"], "memory": ["mem"], "regs": ["register"],
+    ]
+
+    /// What is done otherwise than by a member, and how.
+    static let memberHints = [
+        "substring": "write `text[from..<to]`", "substr": "write `text[from..<to]`",
+        "slice": "write `value[from..<to]`",
+        "sub": "write `text[from..<to]`", "toString": "write `string(value)`", "to_s": "write `string(value)`",
+        "format": "write `\"\\(value:08x)\"`", "copy": "a slice `list[0..<list.count]` is a new list",
+    ]
+
+    /// What a member that a type does not have may have been meant for, among those that it has.
+    static func hint(for name: String, among names: [String]) -> String? {
+        if let meant = members[name]?.first(where: names.contains) { return "it is called `\(meant)` here" }
+        return memberHints[name]
+    }
 }

@@ -340,7 +340,9 @@ extension FunctionGenerator {
     private func handler(_ handler: HandlerNode, into target: Int, at span: SourceSpan) {
         let base = temporary(span)
         put(handler.filter, into: base, isFresh: true)
-        closure(over: handler.event, named: "", into: temporary(span), at: span) { inner in
+        // What reports of its mistakes call it.
+        let name = "on \(handler.filter.span.text.prefix { $0 != "\n" }.prefix(40))"
+        closure(over: handler.event, named: name, into: temporary(span), at: span) { inner in
             let skips = handler.guardCondition.map { inner.jumpIfFalse($0) } ?? []
             inner.statements(handler.body, to: .result, span)
             inner.patch(skips)
@@ -353,7 +355,7 @@ extension FunctionGenerator {
         }
         let site = HandlerSite(
             place: Place(span), filter: Place(handler.filter.span), isNested: handler.declaration != nil,
-            usesEvent: handler.event.isUsed)
+            usesEvent: handler.event.isUsed, keepsEvent: handler.event.mayBeKept || handler.event.isCaptured)
         emit(.makeHandler, base, 0, program.add(site), at: span)
         if base != target { emit(.move, target, base, at: span) }
     }

@@ -31,7 +31,8 @@ extension Resolver {
         case .unary(let unary): return Node(unary.span, .unary(unary.operator, expression(unary.operand)))
         case .binary(let binary): return self.binary(binary)
         case .member(let member):
-            let node = Node(member.span, .member(expression(member.base), name: member.name.text, member.name.span))
+            let base = baseOfMember(member, isCalled: false)
+            let node = Node(member.span, .member(base, name: member.name.text, member.name.span))
             return captured(node, at: member.name.span)
         case .call(let call): return self.call(call)
         case .index(let index):
@@ -39,6 +40,16 @@ extension Resolver {
             return captured(node, at: SourceSpan(index.span.file, index.base.span.end..<index.span.end))
         case .missing(let node): return Node(node.span, .literal(.nil))
         }
+    }
+
+    /// What a member is a member of; the event of a handler is not kept by its properties and calls.
+    private mutating func baseOfMember(_ member: MemberSyntax, isCalled: Bool) -> Node {
+        guard case .name(let name) = member.base, let event, name.text == event.name,
+            isCalled || EventObject.table.properties[member.name.text] != nil
+        else { return expression(member.base) }
+        let mayBeKept = event.mayBeKept
+        defer { event.mayBeKept = mayBeKept }
+        return expression(member.base)
     }
 
     /// A value whose parts an `expect` around it does not show.
@@ -218,7 +229,8 @@ extension Resolver {
         let callee: Node
         var place = syntax.callee.span
         if case .member(let member) = syntax.callee {
-            callee = Node(member.span, .member(expression(member.base), name: member.name.text, member.name.span))
+            let base = baseOfMember(member, isCalled: true)
+            callee = Node(member.span, .member(base, name: member.name.text, member.name.span))
             place = member.name.span
         } else {
             callee = uncaptured(syntax.callee)

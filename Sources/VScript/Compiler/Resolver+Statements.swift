@@ -28,6 +28,7 @@ extension Resolver {
                 if !kind.takesAssembly {
                     report(.misplacedDeclaration, "\(kind.article) holds no code", at: assembly.span.before)
                 }
+                checkPrivileges(assembly)
                 refer(to: own)
                 return Node(syntax.span, .contents(declaration: own, expression(syntax)))
             }
@@ -160,7 +161,9 @@ extension Resolver {
 
     private mutating func property(_ syntax: PropertySyntax) -> Node? {
         if lacksDot(syntax) { return nil }
+        let reports = diagnostics.count
         let value = expression(syntax.value)
+        let isMistaken = diagnostics.count > reports
         guard let name = syntax.name, let (kind, own) = directDeclaration else { return nil }
         refer(to: own)
         guard let property = kind.property(name.text) else {
@@ -171,7 +174,8 @@ extension Resolver {
                 .notImplemented, "`\(name.text)` of a `\(kind.name)` is not implemented", at: syntax.span,
                 notes: [refusal])
         }
-        if case .literal(let literal) = value.code {
+        // A name that is unknown stands for nil here, and has been reported.
+        if !isMistaken, case .literal(let literal) = value.code {
             if let report = property.objection(to: literal.value, at: value.span) { diagnostics.append(report) }
         }
         return Node(syntax.span, .property(declaration: own, name: name.text, value))
@@ -207,12 +211,12 @@ extension Resolver {
             ?? Binding(name: "self", kind: .predefined, span: syntax.header, isReady: true)
         // It is the declaration while the body runs and the object afterwards.
         own.isAssigned = true
-        let (outer, wasCapturing) = (scope, isCapturing)
-        (scope, isCapturing) = (inner, false)
+        let (outer, wasCapturing, outerRing, outerBits) = (scope, isCapturing, ring, guestBits)
+        (scope, isCapturing, ring, guestBits) = (inner, false, checkedRing(syntax), bits(of: syntax))
         if let body = syntax.body { checkProperties(kind, syntax, body) }
         var body = statements(syntax.body?.statements ?? [])
         if kind.remembersVariables { body = rememberingVariables(body, of: own, at: syntax.header) }
-        (scope, isCapturing) = (outer, wasCapturing)
+        (scope, isCapturing, ring, guestBits) = (outer, wasCapturing, outerRing, outerBits)
         if case .name(_, let binding) = label { binding.isReady = true }
         return Node(
             syntax.span,

@@ -15,6 +15,10 @@ struct Resolver {
     private var unknownNames: Set<String> = []
     var scope: Scope
     let stack = StackGuard()
+    /// The ring whose body is being checked, if its privileges are.
+    var ring: CheckedRing?
+    /// The width of the code in the rings of the guest whose body is being checked.
+    var guestBits: Int?
     /// While the condition of an `expect` is made: its values are captured.
     var isCapturing = false
 
@@ -196,6 +200,7 @@ struct Resolver {
                     related: [Diagnostic.Label(binding.span, "declared here")])
             }
             refer(to: binding)
+            if binding.kind == .predefined { binding.mayBeKept = true }
             return Node(name.span, .variable(binding))
         case .member(let own):
             refer(to: own)

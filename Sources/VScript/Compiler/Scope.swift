@@ -21,6 +21,9 @@ final class Binding {
     var isAssigned = false
     /// Whether anything refers to it.
     var isUsed = false
+    /// Of a handler's event: whether it is used otherwise than for a property or a method called at once, so that it
+    /// may be kept longer than the handler runs.
+    var mayBeKept = false
 
     /// Whether it lies in a box, so that all who refer to it see its value change.
     var isShared: Bool { isCaptured && (isAssigned || isCapturedEarly) }

@@ -121,17 +121,25 @@ package final class Handler: TabledObject {
     package let span: SourceSpan
     /// Whether its code looks at the event; if not, it may be called without one.
     package let usesEvent: Bool
+    /// Whether its code may keep the event; if not, one object can stand for all its events in turn.
+    package let keepsEvent: Bool
     /// Evaluates the guard and, if it is true, the body.
     private let body: KeptCell
-    private unowned let interpreter: Interpreter
+    // SAFETY: the session owns the interpreter, and its handlers are taken out of guests before it goes
+    // (`DeclarationMaker.close`); only those who hold an installed handler call it.
+    private unowned(unsafe) let interpreter: Interpreter
     /// Takes the handler out; set by the source it was installed in.
     package var remove: (() -> Void)?
     package private(set) var isOff = false
 
-    init(_ filter: EventPattern, span: SourceSpan, usesEvent: Bool, body: Cell, in interpreter: Interpreter) {
+    init(
+        _ filter: EventPattern, span: SourceSpan, usesEvent: Bool, keepsEvent: Bool, body: Cell,
+        in interpreter: Interpreter
+    ) {
         self.filter = filter
         self.span = span
         self.usesEvent = usesEvent
+        self.keepsEvent = keepsEvent
         self.body = KeptCell(body, in: interpreter.heap)
         self.interpreter = interpreter
     }
@@ -147,6 +155,17 @@ package final class Handler: TabledObject {
         guard !isOff else { return .nil }
         return interpreter.heap.value(
             try interpreter.enter(body.cell.closure, with: try interpreter.heap.object(event)))
+    }
+
+    /// An object that calls can be given again and again.
+    func keep(_ event: any HostObject) throws -> KeptCell {
+        KeptCell(try interpreter.heap.object(event), in: interpreter.heap)
+    }
+
+    /// Calls the handler with an object that is kept for it.
+    func callAsFunction(_ event: KeptCell) throws {
+        guard !isOff else { return }
+        try interpreter.enter(body.cell.closure, with: event.cell)
     }
 
     /// Calls a handler that does not look at the event.
@@ -258,14 +277,21 @@ package final class Assembly: TabledObject {
         ])
 }
 
+/// Something that has gone wrong in an object: the script may look at it, or else it is told when the script or test ends.
+package protocol UnnoticedFailure: AnyObject {
+    /// Whether the script has looked at it, or it has been told.
+    var isNoticed: Bool { get set }
+    var report: Diagnostic { get }
+}
+
 /// What makes the objects that declarations declare.
 package protocol DeclarationMaker: AnyObject {
     /// The object of a declaration whose body has run; nested kinds come as its children.
     func make(_ declaration: Declaration, in session: Session) throws -> ScriptValue
     /// What a failed expectation tells about the objects made.
     var notes: [String] { get }
-    /// What went wrong in an object without the script looking at it.
-    var unnoticedFailure: Diagnostic? { get }
+    /// What has gone wrong in objects without the script looking at it.
+    var unnoticedFailures: [any UnnoticedFailure] { get }
     /// Lets go of what the objects hold of the session.
     func close()
 }

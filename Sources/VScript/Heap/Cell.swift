@@ -101,6 +101,16 @@ struct Cell {
 }
 
 extension Cell.Kind {
+    /// Whether it is a function of any sort.
+    var canBeCalled: Bool {
+        switch self {
+        case .closure, .boundMethod, .hostFunction, .builtin: true
+        case .nil, .bool, .int, .unsigned, .float, .duration, .symbol, .unset, .string, .bytes, .list, .map, .range,
+            .box, .object, .regex:
+            false
+        }
+    }
+
     /// Whether the payload is the address of a heap block.
     @inline(__always) var isBlock: Bool { rawValue >= Cell.Kind.string.rawValue && rawValue <= Cell.Kind.box.rawValue }
     /// Whether the payload is an index of the host table.

@@ -46,11 +46,39 @@ extension UnsafeMutablePointer<MapBlock> {
     @inline(never)
     func value(of key: Cell) -> Cell { find(key)?.pointee ?? .nil }
 
-    /// Replaces the value of a key that is there; false if it is not, or if the map must not change.
+    /// Replaces the value of a key that is there, or adds an entry that there is room for; false if neither is so, the
+    /// key can be none, or the map must not change.
     @inline(never)
-    func replace(_ key: Cell, with value: Cell) -> Bool {
-        guard !pointee.header.isFrozen, let place = find(key) else { return false }
-        place.pointee = value
+    func store(_ key: Cell, _ value: Cell) -> Bool {
+        guard !pointee.header.isFrozen, let cells = pointee.cells else { return false }
+        guard pointee.shape == nil, let index = pointee.index, key.canBeKey else {
+            guard let place = find(key) else { return false }
+            place.pointee = value
+            return true
+        }
+        let key = key.asKey
+        let mask = pointee.mask
+        let hash = key.keyHash
+        var place = Int(hash) & mask
+        while true {
+            let word = index[place]
+            if word == 0 { break }
+            if UInt32(truncatingIfNeeded: word >> 32) == hash {
+                let entry = Int(UInt32(truncatingIfNeeded: word)) &- 1
+                if cells[entry &* 2].isSameKey(as: key) {
+                    cells[entry &* 2 &+ 1] = value
+                    return true
+                }
+            }
+            place = (place &+ Hash.step) & mask
+        }
+        let entry = pointee.used
+        guard entry &* 2 &+ 2 <= pointee.capacity else { return false }
+        cells[entry &* 2] = key
+        cells[entry &* 2 &+ 1] = value
+        pointee.used = entry &+ 1
+        pointee.live &+= 1
+        index[place] = UInt64(hash) << 32 | UInt64(truncatingIfNeeded: entry &+ 1)
         return true
     }
 
@@ -149,13 +177,7 @@ extension Heap {
     }
 
     private func resize(_ map: UnsafeMutablePointer<MapBlock>, cells count: Int) throws(HostFailure) {
-        let cells = try allocateCells(count)
-        let old = map.pointee.shape == nil ? map.pointee.used * 2 : map.pointee.used
-        if let start = map.pointee.cells {
-            cells.update(from: start, count: old)
-            free(start, map.pointee.capacity)
-        }
-        map.pointee.cells = cells
+        map.pointee.cells = try enlarge(map.pointee.cells, map.pointee.capacity, to: count)
         map.pointee.capacity = count
     }
 

@@ -93,10 +93,10 @@ extension Heap {
     static func release(_ block: UnsafeMutablePointer<BlockHeader>) {
         let raw = UnsafeMutableRawPointer(block)
         if block.pointee.kind == .list {
-            raw.assumingMemoryBound(to: ListBlock.self).pointee.items?.deallocate()
+            if let items = raw.assumingMemoryBound(to: ListBlock.self).pointee.items { CellMemory.free(items) }
         } else if block.pointee.kind == .map {
             let map = raw.assumingMemoryBound(to: MapBlock.self)
-            map.pointee.cells?.deallocate()
+            if let cells = map.pointee.cells { CellMemory.free(cells) }
             map.pointee.index?.deallocate()
         }
         raw.deallocate()

@@ -9,14 +9,18 @@ extension Heap {
     /// The value as it would be written in a script; a collection too deep or too long to write ends in `…`.
     func source(_ cell: Cell) -> String {
         var output = ""
-        write(cell, to: &output, depth: 0)
+        var open: [UInt64] = []
+        write(cell, to: &output, within: &open)
         return output
     }
 
     /// How many bytes of a collection are written.
     private static let writeLimit = 1 << 20
+    /// How deep collections in collections are written.
+    private static let depthLimit = 64
 
-    private func write(_ cell: Cell, to output: inout String, depth: Int) {
+    /// `open` has the collections that are being written: one that holds itself is `[…]` there.
+    private func write(_ cell: Cell, to output: inout String, within open: inout [UInt64]) {
         switch cell.kind {
         case .nil, .unset, .box: output += "nil"
         case .bool: output += cell.bool ? "true" : "false"
@@ -30,21 +34,21 @@ extension Heap {
         case .range: output += "\(cell.range.pointee.lower)..<\(cell.range.pointee.upper)"
         case .regex: output += "re\"\(hosted.regex(cell)?.pattern ?? "")\""
         case .list:
-            write(cell.list.pointee.count, to: &output, depth: depth, empty: "") { index, output in
-                write(cell.list.buffer[index], to: &output, depth: depth + 1)
+            write(cell, cell.list.pointee.count, to: &output, within: &open, empty: "") { index, output, open in
+                write(cell.list.buffer[index], to: &output, within: &open)
             }
         case .map:
             let entries = (0..<cell.map.pointee.used).lazy.compactMap { self.entry(at: $0, of: cell.map) }
             var next = entries.makeIterator()
-            write(cell.map.pointee.live, to: &output, depth: depth, empty: ":") { _, output in
+            write(cell, cell.map.pointee.live, to: &output, within: &open, empty: ":") { _, output, open in
                 guard let (key, value) = next.next() else { return }
                 if key.isString, key.string.text.isIdentifier {
                     output += key.string.text
                 } else {
-                    write(key, to: &output, depth: depth + 1)
+                    write(key, to: &output, within: &open)
                 }
                 output += ": "
-                write(value, to: &output, depth: depth + 1)
+                write(value, to: &output, within: &open)
             }
         case .closure: output += "fn \(functionName(cell))"
         case .boundMethod: output += "fn \(cell.boundMethod.pointee.name.string.text)"
@@ -55,9 +59,12 @@ extension Heap {
     }
 
     private func write(
-        _ count: Int, to output: inout String, depth: Int, empty: String, _ write: (Int, inout String) -> Void
+        _ collection: Cell, _ count: Int, to output: inout String, within open: inout [UInt64], empty: String,
+        _ write: (Int, inout String, inout [UInt64]) -> Void
     ) {
-        guard depth <= 16 else { return output += "[…]" }
+        guard open.count < Self.depthLimit, !open.contains(collection.bits) else { return output += "[…]" }
+        open.append(collection.bits)
+        defer { open.removeLast() }
         output += count == 0 ? "[\(empty)" : "["
         for index in 0..<count {
             if index > 0 { output += ", " }
@@ -65,7 +72,7 @@ extension Heap {
                 output += "…"
                 break
             }
-            write(index, &output)
+            write(index, &output, &open)
         }
         output += "]"
     }

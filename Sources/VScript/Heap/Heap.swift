@@ -1,11 +1,3 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#elseif canImport(Darwin)
-import Darwin
-#endif
-
 /// The memory of one session's values: raw blocks from one allocator, collected by marking and sweeping.
 ///
 /// Every byte is counted before it is allocated, so `Limits.heap` holds for strings, collections, closures and code
@@ -71,8 +63,8 @@ final class Heap {
         // Each call uses at most 256 registers, and at most so many more if a host function makes it, so that none need
         // look for the end. Only registers that are used take memory.
         stackCapacity = (frameCapacity + 1) * 256 + (Interpreter.nestingLimit + 2) * 512
-        // SAFETY: cells of zeros are nil. `calloc` may fail only where the program could not go on anyway.
-        stack = calloc(stackCapacity, 16).unsafelyUnwrapped.bindMemory(to: Cell.self, capacity: stackCapacity)
+        // SAFETY: this may fail only where the program could not go on anyway.
+        stack = CellMemory.zeroed(stackCapacity).unsafelyUnwrapped
         stackTop = stack
     }
 
@@ -86,18 +78,8 @@ final class Heap {
         pending.deallocate()
         for block in code { block.deallocate() }
         constants.deallocate()
-        Self.freeStack(stack)
+        CellMemory.free(stack)
         frames.deallocate()
-    }
-
-    private static func freeStack(_ stack: UnsafeMutablePointer<Cell>) {
-        #if canImport(Glibc)
-        Glibc.free(stack)
-        #elseif canImport(Musl)
-        Musl.free(stack)
-        #elseif canImport(Darwin)
-        Darwin.free(stack)
-        #endif
     }
 
     // MARK: - Allocation
@@ -141,14 +123,32 @@ final class Heap {
         let (bytes, overflow) = count.multipliedReportingOverflow(by: 16)
         guard !overflow else { throw HostFailure(.heapLimit, "the collection is too large") }
         try reserve(bytes)
+        guard let cells = CellMemory.allocate(count) else { throw Self.hostIsFull }
         used &+= bytes
-        return .allocate(capacity: count)
+        return cells
     }
+
+    /// Enlarges a buffer of cells that belongs to a block.
+    ///
+    /// It is counted as if the new one were made beside the old, as it may be.
+    func enlarge(
+        _ cells: UnsafeMutablePointer<Cell>?, _ oldCount: Int, to count: Int
+    ) throws(HostFailure) -> UnsafeMutablePointer<Cell> {
+        guard let cells else { return try allocateCells(count) }
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: 16)
+        guard !overflow else { throw HostFailure(.heapLimit, "the collection is too large") }
+        try reserve(bytes)
+        guard let larger = CellMemory.enlarge(cells, to: count) else { throw Self.hostIsFull }
+        used &+= bytes &- oldCount &* 16
+        return larger
+    }
+
+    private static var hostIsFull: HostFailure { HostFailure(.heapLimit, "the host has no memory left") }
 
     func free(_ cells: UnsafeMutablePointer<Cell>?, _ count: Int) {
         guard let cells else { return }
         used &-= count &* 16
-        cells.deallocate()
+        CellMemory.free(cells)
     }
 
     /// Counts memory that something other than a block takes.
@@ -253,12 +253,7 @@ final class Heap {
         temporaries.append(item)
         temporaries.append(Cell(.list, list))
         defer { temporaries.removeLast(2) }
-        let cells = try allocateCells(capacity)
-        if let old = list.pointee.items {
-            cells.update(from: old, count: list.pointee.count)
-            free(old, list.pointee.capacity)
-        }
-        list.pointee.items = cells
+        list.pointee.items = try enlarge(list.pointee.items, list.pointee.capacity, to: capacity)
         list.pointee.capacity = capacity
     }
 

@@ -128,10 +128,24 @@ extension Interpreter {
         }
         guard let member = typeMember(object, &cache) else { throw noMember(name, of: object) }
         guard let signature = member.signature else {
-            base[a] = try read(member, of: object)
+            let value = try read(member, of: object)
+            guard value.kind.canBeCalled else {
+                throw notFunction(name, of: object)
+            }
+            base[a] = value
             return try call(a, count, site: site)
         }
         try call(signature, a, count, site, member.call)
+    }
+
+    /// A member that is a value has been called.
+    private func notFunction(_ name: Cell, of object: Cell) -> HostFailure {
+        let name = name.string.text
+        var failure = HostFailure(
+            .notCallable, "`\(name)` of \(heap.typeName(object)) is no function",
+            notes: ["it is written without parentheses: `.\(name)`"])
+        failure.span = function?.code.operators[position].map { span($0) }
+        return failure
     }
 
     private func callMember(of object: Cell, _ a: Int, _ count: Int, _ name: Cell, _ site: Int) throws {
@@ -141,7 +155,11 @@ extension Interpreter {
         if case .function(let function) = member, case .host(let body) = function.storage {
             return try call(body, a, count, site)
         }
-        base[a] = try heap.cell(member)
+        let value = try heap.cell(member)
+        guard value.kind.canBeCalled else {
+            throw notFunction(name, of: object)
+        }
+        base[a] = value
         try call(a, count, site: site)
     }
 

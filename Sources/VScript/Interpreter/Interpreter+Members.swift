@@ -169,9 +169,18 @@ extension Interpreter {
             isMap ? "the map has no key `\(name)`" : "\(heap.typeName(object)) has no member `\(name)`",
             notes: isMap ? ["`map[\"\(name)\"]` is nil without the key"] : [])
         failure.span = function?.code.operators[position].map { span($0) }
-        failure.label = Suggestion.closest(to: name, in: names).map { "did you mean `\($0)`?" } ?? ""
+        failure.label =
+            ForeignNames.hint(for: name, among: names)
+            ?? Suggestion.closest(to: name, in: names).map { "did you mean `\($0)`?" } ?? ""
+        if failure.label.isEmpty, !isMap, !names.isEmpty {
+            let more = names.count > Self.namesTold ? " …" : ""
+            failure.notes.append("it has \(names.sorted().prefix(Self.namesTold).joined(separator: " "))\(more)")
+        }
         return failure
     }
+
+    /// How many members are told to somebody who asks for another.
+    private static let namesTold = 40
 
     func setMember(_ object: Cell, _ cache: UnsafeMutablePointer<MemberCache>, _ new: Cell) throws {
         let name = cache.pointee.name
@@ -210,7 +219,12 @@ extension Interpreter {
     // MARK: - Registers
 
     func register(_ name: Cell, of event: Cell) throws -> Cell {
-        try member(name, of: try processor(of: event))
+        if event.kind == .object, let object = heap.hosted.object(event) as? EventObject,
+            let value = object.register(name.string.text)
+        {
+            return try heap.cell(value)
+        }
+        return try member(name, of: try processor(of: event))
     }
 
     func setRegister(_ name: Cell, of event: Cell, _ new: Cell) throws {

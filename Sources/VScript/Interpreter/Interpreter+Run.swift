@@ -614,7 +614,7 @@ extension Interpreter {
                         continue
                     }
                 } else if object.tag == Cell.tag(.map) {
-                    if object.map.replace(key, with: r[i.a]) { continue }
+                    if object.map.store(key, r[i.a]) { continue }
                 }
             case .matches:
                 let (pattern, value) = (r[i.b], r[i.c])

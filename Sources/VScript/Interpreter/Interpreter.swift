@@ -430,7 +430,11 @@ final class Interpreter {
         while let current = callee, entry > heap.frames {
             entry -= 1
             guard entry.pointee.pc != nil, let caller = entry.pointee.base?[-1].closure else { break }
-            let name = functions[Int(current.pointee.function.pointee.index)].code.signature.name
+            let index = Int(current.pointee.function.pointee.index)
+            let loaded = functions[index]
+            // A module's statements go by its name.
+            let isModule = index == loaded.program.firstFunction
+            let name = isModule ? loaded.program.code.file.name : loaded.code.signature.name
             let call = span(caller, entry.pointee.pc)
             if trace.isEmpty, ScriptedModule.contains(place.file) {
                 place = call

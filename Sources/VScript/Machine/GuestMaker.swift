@@ -67,7 +67,8 @@ final class GuestMaker: DeclarationMaker {
         do throws(GuestError) {
             guest = try Guest(configuration)
         } catch {
-            throw located(.bootFailure, error.description, declaration, "boot")
+            let isAboutMemory = if case .memory = error { declaration.properties["memory"] != nil } else { false }
+            throw located(.bootFailure, error.description, declaration, isAboutMemory ? "memory" : "boot")
         }
         memory = total
         try addSymbols(to: guest, declaration, session.files)
@@ -192,14 +193,11 @@ final class GuestMaker: DeclarationMaker {
         return ["\(guest.name) stopped: \(stop.summary)"] + (tail.isEmpty ? [] : ["its console ends with:\n\(tail)"])
     }
 
-    var unnoticedFailure: Diagnostic? {
-        for guest in guests {
-            guard let stop = guest.lastStop, stop.stop.reason == .crashed, !stop.isNoticed else { continue }
-            return Diagnostic(
-                ScriptCode.guestCrashed, "the guest `\(guest.name)` crashed", at: stop.span, label: stop.stop.detail,
-                notes: stop.registers + ["a script that looks at the stop's `reason` or `faults` goes on"])
+    var unnoticedFailures: [any UnnoticedFailure] {
+        guests.compactMap { guest in
+            guard let stop = guest.lastStop, stop.stop.reason == .crashed, !stop.isNoticed else { return nil }
+            return stop
         }
-        return nil
     }
 
     func close() {

@@ -332,24 +332,47 @@ final class GuestObject: TabledObject, EventSource {
         if filter.isPhysical { watchedPages += filter.watchedPages(in: guest) }
         try session.pay(handlers.count + (filter.isPhysical ? watchedPages / 64 : 0))
         let key = ObjectIdentifier(handler)
-        let id = guest.on(filter) { [unowned self, unowned handler] event in
-            guard handlerError == nil else { return .proceed }
-            guard handler.usesEvent else {
-                do { try handler() } catch { fail(error) }
-                return .proceed
-            }
-            let object = EventObject(event, guest: self, handler: handler)
-            do {
-                try handler(object)
-            } catch {
-                fail(error)
-            }
-            return object.verdict
-        }
+        let id = handler.usesEvent ? observe(filter, handler) : notice(filter, handler)
         handlers[key] = (handler, id)
         handler.remove = { [weak self] in
             guard let self, let entry = handlers.removeValue(forKey: key) else { return }
             guest.off(entry.id)
+        }
+    }
+
+    /// Installs a handler that looks at its event.
+    private func observe(_ filter: VirtualMachine.EventFilter, _ handler: Handler) -> HandlerID {
+        var shared: (object: EventObject, cell: KeptCell)?
+        return guest.on(filter) { [unowned self, handler] event in
+            guard handlerError == nil else { return .proceed }
+            do {
+                if handler.keepsEvent {
+                    let object = EventObject(event, guest: self, handler: handler)
+                    try handler(object)
+                    return object.verdict
+                }
+                if shared == nil {
+                    let object = EventObject(event, guest: self, handler: handler)
+                    shared = (object, try handler.keep(object))
+                } else {
+                    shared?.object.begin(event)
+                }
+                guard let shared else { return .proceed }
+                try handler(shared.cell)
+                return shared.object.verdict
+            } catch {
+                fail(error)
+                return .proceed
+            }
+        }
+    }
+
+    /// Installs a handler that only has to be called.
+    private func notice(_ filter: VirtualMachine.EventFilter, _ handler: Handler) -> HandlerID {
+        // SAFETY: the session's maker keeps this object until it has taken its handlers out of the guest (`close`).
+        guest.onNotice(filter) { [unowned(unsafe) self, handler] in
+            guard handlerError == nil else { return }
+            do { try handler() } catch { fail(error) }
         }
     }
 

@@ -123,7 +123,14 @@ struct RingAssembler {
             for mistake in error.errors.prefix(10) {
                 let place = span(mistake.range.offset, mistake.range.length)
                 guard report != nil else {
-                    let fixes = mistake.replacement.map { [Diagnostic.Fix.replace(place, with: $0)] } ?? []
+                    var fixes = mistake.replacement.map { [Diagnostic.Fix.replace(place, with: $0)] } ?? []
+                    let before = source.utf8.prefix(mistake.range.offset)
+                    if mistake.isProse, let semicolon = before.lastIndex(of: UInt8(ascii: ";")) {
+                        let offset = before.distance(from: before.startIndex, to: semicolon)
+                        // It is found when the code is assembled, which `vscript fix` does not do.
+                        let edit = Diagnostic.Edit(span(offset, 1), "//")
+                        fixes = [Diagnostic.Fix("replace with `//`", [edit], isSafe: false)]
+                    }
                     report = Diagnostic(
                         ScriptCode.assemblerError, mistake.message, at: place, label: mistake.hint ?? "", fixes: fixes)
                     continue
@@ -147,6 +154,14 @@ struct RingAssembler {
         }
         guard case .int(let number) = declaration.label else {
             throw HostFailure(.misplacedDeclaration, "a gate is called by a number")
+        }
+        if declaration.symbol("type") != "call", number > 0xFF {
+            throw Interruption.fault(
+                Fault(
+                    HostFailure(
+                        .bootFailure, "\(number) is no vector: those of the IDT are 0...255",
+                        notes: ["a call gate (`type: .call`) is called by its selector in the GDT"]),
+                    at: declaration.header))
         }
         return PreparedGuest.Gate(
             kind, number: UInt16(truncatingIfNeeded: number), ring: ring,

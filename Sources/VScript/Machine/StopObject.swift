@@ -2,7 +2,7 @@ import VScriptSyntax
 import VirtualMachine
 
 /// Why, where and when a run ended, as scripts see it.
-final class StopObject: HostObject {
+final class StopObject: HostObject, UnnoticedFailure {
     let stop: Stop
     /// Where the script began the run.
     let span: SourceSpan
@@ -10,7 +10,7 @@ final class StopObject: HostObject {
     private let match: String?
     private let guest: GuestObject
     /// Whether the script has looked at how the run ended.
-    private(set) var isNoticed = false
+    package var isNoticed = false
     /// The registers when the run ended, in lines.
     let registers: [String]
 
@@ -29,6 +29,12 @@ final class StopObject: HostObject {
     func member(_ name: String) throws -> ScriptValue? {
         if ["reason", "detail", "faults", "event", "exitStatus"].contains(name) { isNoticed = true }
         return try Self.table.get(name, of: self)
+    }
+
+    package var report: Diagnostic {
+        Diagnostic(
+            ScriptCode.guestCrashed, "the guest `\(guest.name)` crashed", at: span, label: stop.detail,
+            notes: registers + ["a script that looks at the stop's `reason` or `faults` goes on"])
     }
 
     /// One line: reason, detail, place, instructions.
@@ -82,7 +88,7 @@ final class StopObject: HostObject {
 
 /// An event as its handler sees it.
 final class EventObject: HostObject {
-    private let event: GuestEvent
+    private var event: GuestEvent
     private let guest: GuestObject
     private let handler: Handler?
     /// What the handler has decided.
@@ -92,6 +98,18 @@ final class EventObject: HostObject {
         self.event = event
         self.guest = guest
         self.handler = handler
+    }
+
+    /// A register or flag of the processor; nil if it has none of the name.
+    func register(_ name: String) -> ScriptValue? {
+        let view = guest.guest.cpu
+        return view[name].map { .integer($0) } ?? view.flag(name).map { .bool($0) }
+    }
+
+    /// Stands for another event from now on.
+    func begin(_ event: GuestEvent) {
+        self.event = event
+        verdict = .proceed
     }
 
     var typeName: String { "an event" }

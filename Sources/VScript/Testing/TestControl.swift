@@ -47,15 +47,22 @@ extension Session {
         tests.observer?(.declared(ordinal: ordinal, name: name, span: declaration.header))
         guard tests.selects(ordinal) else { return true }
         var outcome = TestControl.Outcome.passed
+        // What happened before is not the test's fault.
+        let known = Set(maker.unnoticedFailures.map { ObjectIdentifier($0) })
         do {
             try body()
-            if let crash = maker.unnoticedFailure { outcome = .failed(crash) }
+            let own = maker.unnoticedFailures.first { !known.contains(ObjectIdentifier($0)) }
+            if let own { outcome = .failed(own.report) }
         } catch let skip as TestSkipped {
             outcome = .skipped(skip.reason)
         } catch Interruption.fault(let fault) where fault.isCatchable {
             // That the test itself is a function is nobody's concern.
             if fault.trace.last?.call.start == declaration.header.start { fault.trace.removeLast() }
             outcome = .failed(fault.report)
+        }
+        // What happened in the test is told as its failure, and not once more when the script ends.
+        for failure in maker.unnoticedFailures where !known.contains(ObjectIdentifier(failure)) {
+            failure.isNoticed = true
         }
         if let observer = tests.observer {
             observer(.finished(ordinal: ordinal, outcome))

@@ -14,7 +14,7 @@ enum TestDiscovery {
         let names = FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []
         return names.filter { $0.hasSuffix(".vscript") && !$0.split(separator: "/").contains { $0.hasPrefix(".") } }
             .sorted().map { path == "." ? $0 : "\(path.hasSuffix("/") ? String(path.dropLast()) : path)/\($0)" }
-            .filter { path in (try? Source(path: path)).map { $0.tree.root.declaresTests } ?? false }
+            .filter { path in (try? Source(path: path)).map { $0.tree.mayDeclareTests } ?? false }
     }
 
     /// Runs scripts without their tests to find these; gives also the scripts that failed meanwhile.
@@ -72,6 +72,17 @@ private struct Tags {
             }
         }
         node.children.forEach { collect($0) }
+    }
+}
+
+extension SyntaxTree {
+    /// Whether the script declares tests, or would if it were not malformed: it must not go unnoticed then.
+    fileprivate var mayDeclareTests: Bool {
+        if root.declaresTests { return true }
+        guard diagnostics.contains(where: { $0.severity == .error }) else { return false }
+        return zip(tokens, tokens.dropFirst()).contains { word, next in
+            word.kind == .identifier && file.text(word.range) == "test" && next.kind == .stringStart
+        }
     }
 }
 

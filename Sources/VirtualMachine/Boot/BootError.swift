@@ -38,6 +38,18 @@ package enum BootError: Error, Equatable, Sendable {
     case outOfRange(what: String, value: UInt64, allowed: String)
 }
 
+extension BootError {
+    /// Whether another amount of memory would mend it.
+    var isAboutMemory: Bool {
+        switch self {
+        case .memoryTooSmall, .memorySize, .notInMemory, .notRelocatable: true
+        case .unreadable, .isDirectory, .empty, .truncated, .notFormat, .unsupported, .overlap, .commandLineTooLong,
+            .commandLineHasNUL, .environment, .outOfRange, .notParavirtual:
+            false
+        }
+    }
+}
+
 extension BootError: CustomStringConvertible {
     /// One line, without a period at its end.
     package var description: String {

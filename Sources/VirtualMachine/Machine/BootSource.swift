@@ -116,13 +116,15 @@ public struct BootSource: Sendable {
 public enum GuestError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A file or what it holds does not fit; the text names file, field and numbers.
     case boot(String)
+    /// The memory is no size that a machine can have, or is too small for what has to be put into it.
+    case memory(String)
     /// A property has a value that is not possible.
     case configuration(String)
 
     /// One line, without a period at its end.
     public var description: String {
         switch self {
-        case .boot(let text), .configuration(let text): text
+        case .boot(let text), .memory(let text), .configuration(let text): text
         }
     }
 }

@@ -105,9 +105,9 @@ public struct EventFilter: Sendable {
         case .number(let number): return numbers.map { $0.contains(number) } ?? true
         case .access(let access): return memoryWatch.accepts(access)
         case .instruction(let pattern): return patterns.contains { $0.accepts(pattern) }
-        case .exit(let exit):
-            guard reason == nil || reason == exit.reason else { return false }
-            return numbers.map { range in exit.code.map { range.contains($0) } ?? false } ?? true
+        case .exit(let exit, let code):
+            guard reason == nil || reason == exit else { return false }
+            return numbers.map { range in code.map { range.contains($0) } ?? false } ?? true
         }
     }
 
@@ -145,7 +145,7 @@ struct EventKey {
         case number(UInt64)
         case access(MemoryAccess)
         case instruction(InstructionPattern)
-        case exit(Transition.Exit)
+        case exit(ExitReason, code: UInt64?)
     }
 
     var kind: GuestEvent.Kind

@@ -3,7 +3,8 @@ import X86Engine
 
 /// Hears of what happens between a guest and its monitor.
 final class CrossingListener: MonitorObserver {
-    private unowned let guest: Guest
+    // SAFETY: the guest owns the listener, and the monitor that calls it.
+    private unowned(unsafe) let guest: Guest
     /// The call that has left the guest, until it goes on.
     private var call: Transition.Call?
 
@@ -16,9 +17,51 @@ final class CrossingListener: MonitorObserver {
         }
     }
 
+    func notices(
+        _ direction: MonitorCrossing.Direction, _ cause: MonitorCause, _ reason: ExitReason, level: UInt8
+    ) -> Bool {
+        // What the call was is told at the entry.
+        guard reason != .hypercall, !guest.transitions.isRecording else { return false }
+        let (key, transitionKey) = Self.keys(direction, cause, reason, Level(cpl: level))
+        guard guest.audience(of: key) != .observed, guest.audience(of: transitionKey) != .observed else { return false }
+        guest.transitions.number()
+        switch direction {
+        case .exit:
+            guest.handlers.notice(key)
+            guest.handlers.notice(transitionKey)
+        case .entry:
+            guest.handlers.notice(transitionKey)
+            guest.handlers.notice(key)
+            call = nil
+        }
+        return true
+    }
+
+    /// What filters look at: of the exit or entry, and of the transition that it is.
+    private static func keys(
+        _ direction: MonitorCrossing.Direction, _ cause: MonitorCause, _ reason: ExitReason, _ level: Level
+    ) -> (crossing: EventKey, transition: EventKey) {
+        switch direction {
+        case .exit:
+            (
+                EventKey(kind: .vmexit, from: level, to: .root, subject: .exit(reason, code: cause.code)),
+                EventKey(kind: .transition, from: level, to: .root, subject: .number(0))
+            )
+        case .entry:
+            (
+                EventKey(
+                    kind: .vmentry, from: .root, to: level,
+                    subject: cause.isStart ? .number(0) : .exit(reason, code: cause.code)),
+                EventKey(kind: .transition, from: .root, to: level, subject: .number(0))
+            )
+        }
+    }
+
     private func left(_ crossing: MonitorCrossing) -> EventVerdict {
+        call = Transition.Call(crossing) ?? (crossing.reason == .hypercall ? guest.hypercallRegisters : nil)
+        let (key, transitionKey) = Self.keys(
+            .exit, crossing.cause, crossing.reason, Level(cpl: crossing.guest.cpl))
         let exit = Transition.Exit(crossing)
-        call = Transition.Call(crossing) ?? (exit.reason == .hypercall ? guest.hypercallRegisters : nil)
         let place = Transition.Point(crossing)
         let root = Transition.Point(monitor: crossing.monitor, depth: place.depth - 1)
         var event = guest.makeEvent(.vmexit)
@@ -41,13 +84,15 @@ final class CrossingListener: MonitorObserver {
                 errorCode: event.errorCode, address: event.address, exit: exit, call: call))
         event.transition = transition
         var verdict = EventVerdict.proceed
-        let key = EventKey(kind: .vmexit, from: event.from, to: .root, subject: .exit(exit))
         if guest.handlers.accept(key) { verdict = guest.engineVerdict(guest.dispatch(event, key), on: event) }
-        show(transition, event)
+        show(event, transitionKey)
         return verdict
     }
 
     private func entered(_ crossing: MonitorCrossing) -> EventVerdict {
+        defer { call = nil }
+        let (key, transitionKey) = Self.keys(
+            .entry, crossing.cause, crossing.reason, Level(cpl: crossing.guest.cpl))
         let place = Transition.Point(crossing)
         let root = Transition.Point(monitor: crossing.monitor, depth: place.depth - 1)
         if let told = Transition.Call(crossing) {
@@ -55,7 +100,6 @@ final class CrossingListener: MonitorObserver {
         } else if call != nil {
             call?.result = guest.processor.state.pointee.rax
         }
-        defer { call = nil }
         var event = guest.makeEvent(.vmentry)
         (event.from, event.to) = (.root, place.level)
         if crossing.cause != .start { event.exit = Transition.Exit(crossing) }
@@ -66,16 +110,13 @@ final class CrossingListener: MonitorObserver {
                 sequence: 0, time: event.time, instructions: event.instructions, technique: crossing.technique,
                 mechanism: .entry(crossing.text), before: root, after: place, exit: event.exit, call: call))
         event.transition = transition
-        show(transition, event)
-        let key = EventKey(
-            kind: .vmentry, from: .root, to: event.to, subject: event.exit.map { .exit($0) } ?? .number(0))
+        show(event, transitionKey)
         if guest.handlers.accept(key) { _ = guest.dispatch(event, key) }
         return .proceed
     }
 
     /// Shows a transition to those who wait for any.
-    private func show(_ transition: Transition, _ event: GuestEvent) {
-        let key = EventKey(kind: .transition, from: event.from, to: event.to, subject: .number(0))
+    private func show(_ event: GuestEvent, _ key: EventKey) {
         guard guest.handlers.accept(key) else { return }
         var event = event
         event.kind = .transition
@@ -122,12 +163,22 @@ extension Transition.Call {
 extension Transition.Exit {
     fileprivate init(_ crossing: MonitorCrossing) {
         self.init(reason: crossing.reason, name: crossing.name)
-        switch crossing.cause {
-        case .exit(let exit):
-            (code, qualification, information) = (exit.code, exit.qualification, exit.information)
-            instructionLength = Int(exit.instructionLength)
-        case .exception(let vector, _, _): code = UInt64(vector)
-        case .start, .systemCall, .callOut, .branch, .hypercall, .interruption: break
+        code = crossing.cause.code
+        guard case .exit(let exit) = crossing.cause else { return }
+        (qualification, information) = (exit.qualification, exit.information)
+        instructionLength = Int(exit.instructionLength)
+    }
+}
+
+extension MonitorCause {
+    fileprivate var isStart: Bool { if case .start = self { true } else { false } }
+
+    /// The basic exit reason, the exit code, or the vector that left the guest.
+    fileprivate var code: UInt64? {
+        switch self {
+        case .exit(let exit): exit.code
+        case .exception(let vector, _, _): UInt64(vector)
+        case .start, .systemCall, .callOut, .branch, .hypercall, .interruption: nil
         }
     }
 }

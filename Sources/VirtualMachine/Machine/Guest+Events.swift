@@ -14,6 +14,16 @@ extension Guest {
         return handlers.add(filter, isObserver: false, body)
     }
 
+    /// Installs a handler that neither looks at its event nor answers it, which makes it much cheaper.
+    package func onNotice(_ filter: EventFilter, _ body: @escaping () -> Void) -> HandlerID {
+        if let effects, effects.isPast(instructions) { effects.diverge(at: instructions) }
+        defer { handlersChanged() }
+        return handlers.add(filter, isObserver: false, notice: body) { _ in
+            body()
+            return .proceed
+        }
+    }
+
     /// Installs a handler that looks on: it changes nothing but may stop the run, and hears the past again when the
     /// guest goes through it again.
     package func observe(_ filter: EventFilter, _ body: @escaping (GuestEvent) -> Verdict) -> HandlerID {
@@ -36,15 +46,45 @@ extension Guest {
         processor.watchedMemory = handlers.watchedMemory
         let listens = transitions.isRecording || handlers.watchesCrossings
         monitor?.observer = listens ? crossingListener : nil
-        platform.observer = kinds.isEmpty ? nil : { [weak self] in self?.observe($0) ?? .proceed }
+        // While a history is kept, it has what all handlers did.
+        platform.notices =
+            effects != nil
+            ? nil
+            : NoticeTable(
+                handlers.entries, observed: transitions.isRecording ? .transition : [], transitions, processor)
+        // SAFETY: the guest owns the platform, and the processor that calls it.
+        platform.observer = kinds.isEmpty ? nil : { [unowned(unsafe) self] in observe($0) }
+    }
+
+    /// Who waits for an event; all its handlers look at it while a history is kept, which has what they did.
+    func audience(of key: EventKey) -> HandlerTable.Audience {
+        if effects != nil { return handlers.accept(key) ? .observed : .nobody }
+        return handlers.audience(of: key)
     }
 
     /// Shows an event to its handlers.
     private func observe(_ event: ProcessorEvent) -> EventVerdict {
+        let key = key(of: event)
+        let audience = audience(of: key)
         var transition: Transition?
-        if case .transition(let record) = event { transition = transitions.record(record) }
-        let key = key(of: event, transition)
-        guard handlers.accept(key) else { return .proceed }
+        if case .transition(let record) = event {
+            if transitions.isRecording || audience == .observed {
+                transition = transitions.record(record)
+            } else {
+                transitions.number()
+            }
+        }
+        switch audience {
+        case .nobody: return .proceed
+        case .noticed:
+            handlers.notice(key)
+            return .proceed
+        case .observed: return show(event, key, transition)
+        }
+    }
+
+    @inline(never)
+    private func show(_ event: ProcessorEvent, _ key: EventKey, _ transition: Transition?) -> EventVerdict {
         var seen = makeEvent(event, key)
         if let transition {
             seen.transition = transition
@@ -56,7 +96,7 @@ extension Guest {
     /// Calls every handler that accepts an event; the first verdict other than `proceed` counts.
     func dispatch(_ event: GuestEvent, _ key: EventKey) -> Verdict {
         var verdict = Verdict.proceed
-        for entry in handlers.entries where entry.filter.accepts(key) && entry.isInstalled {
+        for entry in handlers.entries where entry.accepts(key) && entry.isInstalled {
             let answer = decision(of: entry, on: event)
             if case .stop(let why) = answer {
                 requestStop(.stopped, why, event)
@@ -79,7 +119,13 @@ extension Guest {
             case .syscall, .hypercall, .cpuid, .transition, .halt, .instruction, .console, .reset: event.value ?? 0
             }
         let key = EventKey(kind: event.kind, from: event.from, to: event.to, subject: .number(number))
-        return handlers.accept(key) ? dispatch(event, key) : .proceed
+        switch audience(of: key) {
+        case .nobody: return .proceed
+        case .noticed:
+            handlers.notice(key)
+            return .proceed
+        case .observed: return dispatch(event, key)
+        }
     }
 
     /// Shows a byte of the serial port's output to the handlers of `console`.
@@ -87,6 +133,10 @@ extension Guest {
         guard handlers.watchesConsole else { return }
         for entry in handlers.entries {
             guard let matcher = entry.consoleMatcher, entry.isInstalled, matcher(byte) else { continue }
+            if effects == nil, let notice = entry.notice {
+                notice()
+                continue
+            }
             var event = makeEvent(.console)
             event.value = UInt64(byte)
             let answer = decision(of: entry, on: event)
@@ -105,15 +155,15 @@ extension Guest {
     }
 
     /// What filters look at.
-    private func key(of event: ProcessorEvent, _ transition: Transition?) -> EventKey {
+    private func key(of event: ProcessorEvent) -> EventKey {
         let level = Level(cpl: processor.state.pointee.cpl)
         func key(_ kind: GuestEvent.Kind, _ subject: EventKey.Subject) -> EventKey {
             EventKey(kind: kind, from: level, to: level, subject: subject)
         }
         switch event {
-        case .transition:
+        case .transition(let record):
             return EventKey(
-                kind: .transition, from: transition?.before.level ?? level, to: transition?.after.level ?? level,
+                kind: .transition, from: Level(cpl: record.before.cpl), to: Level(cpl: record.after.cpl),
                 subject: .number(0))
         case .exception(let fault): return key(.exception, .number(UInt64(fault.vector)))
         case .interrupt(let vector): return key(.interrupt, .number(UInt64(vector)))

@@ -25,7 +25,7 @@ public final class Guest {
     let attached = AttachedDevices()
     let timers: GuestTimers
     /// What handlers and scripted devices have done, while somebody keeps the guest's history.
-    var effects: EffectLog?
+    var effects: EffectLog? { didSet { handlersChanged() } }
     private let deviceMemory: DeviceMemory
     private let image: BootImage
     private let pristineRandom: UInt64
@@ -67,11 +67,11 @@ public final class Guest {
                 ? try configuration.boot.image(memory: map, speaking: configuration.hypervisor.interface)
                 : try configuration.boot.image(memory: map)
         } catch {
-            throw .boot(error.description)
+            throw error.isAboutMemory ? .memory(error.description) : .boot(error.description)
         }
         let machineSize = configuration.memory &+ GuestConfiguration.monitorSize(memory: configuration.memory)
         guard let machineMemory = PhysicalMemory(size: machineSize) else {
-            throw .configuration("the host has no \(machineSize) bytes of memory to give")
+            throw .memory("the host has no \(machineSize) bytes of memory to give")
         }
         let memory = PhysicalMemory(window: configuration.memory, of: machineMemory)
         var platformConfiguration = PersonalComputer.Configuration()

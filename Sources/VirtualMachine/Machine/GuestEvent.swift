@@ -18,6 +18,14 @@ public enum Level: Int, Sendable, Comparable, CaseIterable, CustomStringConverti
     init(cpl: UInt8) { self = Level(rawValue: Int(cpl & 3)) ?? .ring0 }
 }
 
+extension Level: ExpressibleByIntegerLiteral {
+    /// The level of a ring, 0...3: `.transition(from: 3, to: 0)`.
+    public init(integerLiteral ring: Int) {
+        precondition(0...3 ~= ring, "there are rings 0 to 3")
+        self = Level(rawValue: ring) ?? .ring0
+    }
+}
+
 /// Something that happened in a guest, as handlers and `Stop` see it.
 public struct GuestEvent: Equatable, Sendable {
     /// What kinds of event there are.

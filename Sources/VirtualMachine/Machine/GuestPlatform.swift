@@ -9,6 +9,8 @@ package final class GuestPlatform: ProcessorEnvironment {
     unowned var processor: Processor?
     /// Receives events; nil while nobody listens.
     var observer: ((ProcessorEvent) -> EventVerdict)?
+    /// Receives the events that nobody looks at; the observer never hears of them.
+    var notices: NoticeTable?
     /// Told of each access to a device that a monitor has done by its host; nil where it has the devices itself.
     var deviceAccessed: (() -> Void)?
     /// How often a port or the memory of a device was read or written, the local APIC's apart.
@@ -83,7 +85,8 @@ package final class GuestPlatform: ProcessorEnvironment {
     package func acknowledgeStartUp() -> UInt8? { around { pc.acknowledgeStartUp(0) } }
 
     package func intercept(_ event: ProcessorEvent) -> EventVerdict {
-        observer?(event) ?? .proceed
+        if let notices, notices.take(event) { return .proceed }
+        return observer?(event) ?? .proceed
     }
 
     // MARK: Time and signals

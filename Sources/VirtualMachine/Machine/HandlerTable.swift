@@ -11,24 +11,40 @@ final class HandlerTable {
         let id: HandlerID
         let filter: EventFilter
         let body: (GuestEvent) -> Verdict
+        /// What a handler does that neither looks at the event nor answers it.
+        let notice: (() -> Void)?
         let consoleMatcher: ((UInt8) -> Bool)?
         /// Whether it only looks on: it is called again when the past is gone through again.
         let isObserver: Bool
         /// Whether it stands for a handler that has gone, which had effects in the past that lies ahead.
         let isGone: Bool
+        // What `accepts` looks at, apart from the filter, whose copies would count references.
+        private let kind: GuestEvent.Kind
+        private let from: Level?
+        private let to: Level?
+        private let numbers: ClosedRange<UInt64>
         /// False once it is removed, which may happen while an event goes round.
         var isInstalled = true
 
         init(
             _ id: HandlerID, _ filter: EventFilter, isObserver: Bool, isGone: Bool = false,
-            _ body: @escaping (GuestEvent) -> Verdict
+            notice: (() -> Void)? = nil, _ body: @escaping (GuestEvent) -> Verdict
         ) {
             self.id = id
             self.isObserver = isObserver
             self.isGone = isGone
             self.filter = filter
             self.body = body
+            self.notice = notice
             consoleMatcher = filter.kind == .console ? filter.consolePattern?.makeMatcher() ?? { _ in true } : nil
+            (kind, from, to) = (filter.kind, filter.from, filter.to)
+            numbers = filter.numbers ?? 0...UInt64.max
+        }
+
+        func accepts(_ key: EventKey) -> Bool {
+            guard key.kind == kind, from == nil || from == key.from, to == nil || to == key.to else { return false }
+            guard case .number(let number) = key.subject else { return filter.accepts(key) }
+            return numbers.contains(number)
         }
     }
 
@@ -36,9 +52,12 @@ final class HandlerTable {
     private(set) var watchesConsole = false
     private var next: UInt64 = 1
 
-    func add(_ filter: EventFilter, isObserver: Bool, _ body: @escaping (GuestEvent) -> Verdict) -> HandlerID {
+    func add(
+        _ filter: EventFilter, isObserver: Bool, notice: (() -> Void)? = nil,
+        _ body: @escaping (GuestEvent) -> Verdict
+    ) -> HandlerID {
         defer { next += 1 }
-        let entry = Entry(HandlerID(rawValue: next), filter, isObserver: isObserver, body)
+        let entry = Entry(HandlerID(rawValue: next), filter, isObserver: isObserver, notice: notice, body)
         entries.append(entry)
         watchesConsole = watchesConsole || filter.kind == .console
         return entry.id
@@ -61,7 +80,29 @@ final class HandlerTable {
     }
 
     /// Whether any handler accepts an event.
-    func accept(_ key: EventKey) -> Bool { entries.contains { $0.filter.accepts(key) } }
+    func accept(_ key: EventKey) -> Bool { entries.contains { $0.accepts(key) } }
+
+    /// Who waits for an event.
+    enum Audience {
+        case nobody
+        /// Only handlers that do not look at it: to make it would cost more than they do.
+        case noticed
+        case observed
+    }
+
+    func audience(of key: EventKey) -> Audience {
+        var audience = Audience.nobody
+        for entry in entries where entry.accepts(key) {
+            guard entry.notice != nil else { return .observed }
+            audience = .noticed
+        }
+        return audience
+    }
+
+    /// Calls the handlers of an event that none of them looks at.
+    func notice(_ key: EventKey) {
+        for entry in entries where entry.accepts(key) && entry.isInstalled { entry.notice?() }
+    }
 
     /// The kinds that the processor must report.
     var kinds: EventKinds { entries.reduce(into: []) { $0.insert($1.filter.processorKinds) } }

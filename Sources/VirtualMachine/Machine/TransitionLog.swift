@@ -132,8 +132,11 @@ public final class TransitionLog {
 
     /// The guest's own change of level, as its processor reports it.
     func record(_ record: TransitionRecord) -> Transition {
+        // One look at the weak reference, which is slow.
+        let guest = guest
         let technique = guest?.configuration.technique ?? .bare
         let own: UInt64 = record.cause.isInstruction ? 1 : 0
+        let kernelRing = kernelRing(of: guest)
         return self.record(
             Transition(
                 sequence: 0, time: (guest?.time ?? 0) &+ own, instructions: (guest?.instructions ?? 0) &+ own,
@@ -146,11 +149,14 @@ public final class TransitionLog {
     }
 
     /// The ring at which the machine's processor runs the guest's kernel.
-    private var kernelRing: Int { Int(guest?.monitor?.kernelRing ?? 0) }
+    private func kernelRing(of guest: Guest?) -> Int { Int(guest?.monitor?.kernelRing ?? 0) }
+
+    /// Counts a transition that nobody looks at.
+    func number() { sequence += 1 }
 
     /// Numbers a transition, and keeps it while `isRecording`.
     func record(_ unnumbered: Transition) -> Transition {
-        sequence += 1
+        number()
         var transition = unnumbered
         transition.sequence = sequence
         transition.cost = guest?.configuration.hypervisor.costs.cost(of: transition)

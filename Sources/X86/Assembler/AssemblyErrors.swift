@@ -19,6 +19,8 @@ package struct AssemblyError: Error, Sendable, Hashable {
     package var hint: String?
     /// Text that would repair the source if it stood in place of `range`.
     package var replacement: String?
+    /// Whether it is a comment behind a semicolon, which separates instructions.
+    package var isProse = false
 }
 
 /// The mistakes found in one source, in the order of the source; never empty, and not many more than a hundred.
@@ -44,6 +46,8 @@ struct SourceMistake: Error {
     var message: String
     var hint: String?
     var replacement: String?
+    /// Whether what follows a semicolon reads like a comment.
+    var isProse = false
 
     /// How many mistakes of a source are looked for.
     static let most = 100
@@ -92,6 +96,6 @@ struct SourceLines {
     func locate(_ mistake: SourceMistake) -> AssemblyError {
         AssemblyError(
             range: locate(mistake.range), message: mistake.message, hint: mistake.hint,
-            replacement: mistake.replacement)
+            replacement: mistake.isProse ? nil : mistake.replacement, isProse: mistake.isProse)
     }
 }

@@ -89,6 +89,10 @@ struct AssemblyParser {
         depth = 0
         if followsSemicolon {
             mistake.hint = "comments begin with `//`; a semicolon separates instructions"
+            // No instruction begins with two names that are none.
+            let following = tokens[start..<min(start + 2, tokens.count)]
+            let areNames = following.allSatisfy { if case .name = $0.kind { true } else { false } }
+            mistake.isProse = areNames && mistake.range == tokens[start].range
             // What follows is prose: the rest of the line would only repeat the mistake.
             while current.kind != .endOfLine { advance() }
         } else {

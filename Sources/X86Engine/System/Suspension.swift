@@ -5,7 +5,10 @@
 struct Decisions {
     private var time = UInt64.max
     private var rip: UInt64 = 0
-    private var verdicts: [EventVerdict] = []
+    /// How many of the first verdicts were to proceed, as nearly all are: they need no memory.
+    private var proceeded = 0
+    /// The verdicts after those.
+    private var others: [EventVerdict] = []
     /// How many of them hold for the new beginning that is going on.
     private var repeated = 0
     /// Set when what is at the place was given up and will begin anew.
@@ -16,20 +19,22 @@ struct Decisions {
         if self.time != time || self.rip != rip {
             self.time = time
             self.rip = rip
-            verdicts.removeAll(keepingCapacity: true)
+            proceeded = 0
+            repeated = 0
+            if !others.isEmpty { others.removeAll(keepingCapacity: true) }
             isSuspended = false
         } else if isSuspended {
             isSuspended = false
             repeated = 0
         }
-        guard repeated < verdicts.count else { return nil }
+        guard repeated < proceeded + others.count else { return nil }
         repeated += 1
-        return verdicts[repeated - 1]
+        return repeated <= proceeded ? .proceed : others[repeated - proceeded - 1]
     }
 
     mutating func append(_ verdict: EventVerdict) {
-        verdicts.append(verdict)
-        repeated = verdicts.count
+        if case .proceed = verdict, others.isEmpty { proceeded += 1 } else { others.append(verdict) }
+        repeated = proceeded + others.count
     }
 
     mutating func suspend() { isSuspended = true }

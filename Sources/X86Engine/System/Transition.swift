@@ -113,7 +113,11 @@ extension Processor {
             cause: cause, gate: gate, before: before, after: privilegePoint(at: state.pointee.nextRIP), address: nil,
             switchedStack: switchedStack)
         if case .exception(14, _) = cause { record.address = state.pointee.cr2 }
+        // The change has happened, so RIP is where it led too, although the instruction has not ended yet.
+        let rip = state.pointee.rip
+        state.pointee.rip = state.pointee.nextRIP
         _ = environment.intercept(.transition(record))
+        state.pointee.rip = rip
     }
 
     /// Level, code and stack as they are, with RIP as given.

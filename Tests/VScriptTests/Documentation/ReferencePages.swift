@@ -136,9 +136,12 @@ enum ReferencePages {
         "Reports", "Every code of a report, with the rule that was broken.",
         [
             "## Before a script runs\n\n" + list(SyntaxCode.allCases.map { ($0.id, $0.page.title) })
-                + list(ScriptCode.allCases.filter { $0.id < "V04" }.map { ($0.id, $0.page.title) }),
-            "## While it runs\n\n" + list(ScriptCode.allCases.filter { $0.id > "V04" }.map { ($0.id, $0.page.title) }),
+                + list(ScriptCode.allCases.filter(isBeforeRunning).map { ($0.id, $0.page.title) }),
+            "## While it runs\n\n"
+                + list(ScriptCode.allCases.filter { !isBeforeRunning($0) }.map { ($0.id, $0.page.title) }),
         ])
+
+    private static func isBeforeRunning(_ code: ScriptCode) -> Bool { code.id < "V04" || code.id.hasPrefix("V06") }
 
     private static func list(_ rows: [(id: String, title: String)]) -> String {
         rows.map { "- <doc:\($0.id)> \($0.title)\n" }.joined()
