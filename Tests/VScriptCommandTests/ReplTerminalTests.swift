@@ -192,6 +192,8 @@ struct ReplTerminalTests {
         terminal.wait(for: "\none")
         // After Ctrl-V the next key stands for itself, so there is another.
         for round in 1...10 {
+            // At the prompt: before it Ctrl-C would stop the line before.
+            terminal.wait(for: "vscript> ")
             terminal.type("\(begun)\u{3}\u{3}\(round) + 40\r")
             terminal.wait(for: "\n\(round + 40)\n")
         }

@@ -29,6 +29,8 @@ struct PricedCounts {
 
 extension CostModel {
     /// What all that was counted costs under a technique; unknown costs count as nothing.
+    ///
+    /// An exit is priced with the entry that ends it, also one to come.
     func cost(of counts: CostedCounts, under technique: Technique) -> UInt64 {
         var sum: UInt64 = 0
         func add(_ count: UInt64, _ cost: UInt64?) { sum &+= count &* (cost ?? 0) }
