@@ -205,11 +205,12 @@ struct ReplTerminalTests {
     func interruptAtOnce() throws {
         try withSpinner { path in
             let terminal = try ReplTerminal([path])
-            terminal.wait(for: "demo r3> ")
             for _ in 1...20 {
+                terminal.wait(for: "demo r3> ")
                 terminal.type("c\r\u{3}")
                 terminal.wait(for: "stopped: interrupted")
             }
+            terminal.wait(for: "demo r3> ")
             terminal.type("while true { }\r\u{3}")
             terminal.wait(for: "interrupted")
             terminal.type("40 + 2\r")
