@@ -95,26 +95,34 @@ public enum ExitReason: Int, CaseIterable, Sendable {
         ),
     ]
 
-    private static let byOperation: [Operation: ExitReason] = Dictionary(
-        operations.flatMap { reason, operations in operations.map { ($0, reason) } }
-    ) { first, _ in first }
+    /// The reasons by the operations' raw values.
+    private static let byOperation: [ExitReason] = {
+        let count = (Operation.allCases.map { Int($0.rawValue) }.max() ?? 0) + 1
+        var reasons = [ExitReason](repeating: .instruction, count: count)
+        for (reason, operations) in operations {
+            for operation in operations { reasons[Int(operation.rawValue)] = reason }
+        }
+        return reasons
+    }()
 
     /// The reason for an instruction that comes to the monitor.
     package init(_ instruction: Instruction) {
-        let operands = [instruction.operands.0, instruction.operands.1].filter { $0.kind == .register }
         // What moves a control, debug or segment register has an operation of its own only where it is its only use.
-        for operand in operands {
-            switch operand.register.class {
-            case .control: self = .controlRegister
-            case .debug: self = .debugRegister
-            case .segment: self = .segment
-            case .general64, .general32, .general16, .general8, .general8High, .x87, .mmx, .xmm, .instructionPointer,
-                .none:
-                continue
-            }
-            return
+        self =
+            Self.reason(for: instruction.operands.0) ?? Self.reason(for: instruction.operands.1)
+            ?? Self.byOperation[Int(instruction.operation.rawValue)]
+    }
+
+    /// The reason for an instruction with a register among its operands.
+    private static func reason(for operand: Operand) -> ExitReason? {
+        guard operand.kind == .register else { return nil }
+        switch operand.register.class {
+        case .control: return .controlRegister
+        case .debug: return .debugRegister
+        case .segment: return .segment
+        case .general64, .general32, .general16, .general8, .general8High, .x87, .mmx, .xmm, .instructionPointer, .none:
+            return nil
         }
-        self = Self.byOperation[instruction.operation] ?? .instruction
     }
 
     /// Whether an instruction of the guest's is what left it, and can be answered for.
@@ -163,7 +171,7 @@ public enum ExitReason: Int, CaseIterable, Sendable {
 /// How often a guest was left and entered, by its level and the reason.
 package struct CrossingCounters: Equatable, Sendable {
     private var exits = [UInt64](repeating: 0, count: 4 * ExitReason.allCases.count)
-    private var entries = [UInt64](repeating: 0, count: 4)
+    private var entries = [UInt64](repeating: 0, count: 4 * ExitReason.allCases.count)
 
     package init() {}
 
@@ -181,8 +189,10 @@ package struct CrossingCounters: Equatable, Sendable {
         exits[reason.rawValue << 2 | Int(ring & 3)] &+= 1
     }
 
-    /// Counts an entry to a ring.
-    package mutating func countEntry(to ring: UInt8) { entries[Int(ring & 3)] &+= 1 }
+    /// Counts an entry to a ring after an exit for a reason.
+    package mutating func countEntry(to ring: UInt8, after reason: ExitReason) {
+        entries[reason.rawValue << 2 | Int(ring & 3)] &+= 1
+    }
 
     /// What was counted since.
     package func since(_ earlier: CrossingCounters) -> CrossingCounters {
@@ -193,18 +203,20 @@ package struct CrossingCounters: Equatable, Sendable {
     }
 
     /// Exits from a ring for a reason; nil stands for any.
-    package func exits(from ring: UInt8? = nil, _ reason: ExitReason? = nil) -> UInt64 {
+    package func exits(from ring: UInt8? = nil, _ reason: ExitReason? = nil) -> UInt64 { Self.sum(exits, ring, reason) }
+
+    /// Entries to a ring after an exit for a reason; nil stands for any.
+    package func entries(to ring: UInt8? = nil, after reason: ExitReason? = nil) -> UInt64 {
+        Self.sum(entries, ring, reason)
+    }
+
+    private static func sum(_ counts: [UInt64], _ ring: UInt8?, _ reason: ExitReason?) -> UInt64 {
         var sum: UInt64 = 0
-        for (index, count) in exits.enumerated() {
+        for (index, count) in counts.enumerated() {
             guard ring.map({ Int($0) == index & 3 }) ?? true, reason.map({ $0.rawValue == index >> 2 }) ?? true
             else { continue }
             sum &+= count
         }
         return sum
-    }
-
-    /// Entries to a ring; nil stands for any.
-    package func entries(to ring: UInt8? = nil) -> UInt64 {
-        ring.map { entries[Int($0 & 3)] } ?? entries.reduce(0, &+)
     }
 }

@@ -32,6 +32,8 @@ package protocol GuestMonitor: AnyObject {
     func begin()
     /// Why the guest has ended, if its monitor has ended it.
     var endReason: String? { get }
+    /// Finds out why the guest was left last, if that has been put off.
+    func explainLastExit()
     /// Gives the guest up: its own processor has all of its state, and nothing of the monitor's is in force any more.
     func leave()
 }
@@ -39,6 +41,7 @@ package protocol GuestMonitor: AnyObject {
 extension GuestMonitor {
     package var knowledge: [UInt64] { [] }
     package func begin() {}
+    package func explainLastExit() {}
     package var endReason: String? { nil }
     package var translatorStatistics: TranslatorStatistics? { nil }
     package func translation(at rip: UInt64) -> CachedTranslation? { nil }
@@ -58,6 +61,13 @@ package protocol MonitorObserver: AnyObject {
     func notices(
         _ direction: MonitorCrossing.Direction, _ cause: MonitorCause, _ reason: ExitReason, level: UInt8
     ) -> Bool
+    /// Is asked, before the guest's watchers are, about a change of level inside the guest at a guest time: true if
+    /// nobody looks at it and it has been noted where that is wished, so that the guest's state need not be brought back.
+    func keeps(_ record: TransitionRecord, time: UInt64) -> Bool
+    /// Whether each exit must be told with its reason; else that may be told later, when it is found anyway.
+    var needsReasons: Bool { get }
+    /// Why the last exit has happened, which was told without.
+    func explained(_ reason: ExitReason)
 }
 
 /// One change of sides between a guest and its monitor.
@@ -70,6 +80,8 @@ package struct MonitorCrossing: Equatable, Sendable {
     package var cause: MonitorCause
     /// The cause in words that all techniques share.
     package var reason: ExitReason
+    /// Whether the reason is known; else `explained` tells it.
+    package var isExplained = true
     /// The place in the guest, as the guest sees it.
     package var guest: PrivilegePoint
     /// The same place as the machine's processor runs it: its real level, RIP in a translation cache, the real CR3.
@@ -80,9 +92,6 @@ package struct MonitorCrossing: Equatable, Sendable {
     package var depth: UInt8 = 1
     /// Guest time.
     package var time: UInt64
-
-    /// The name of the cause, as the technique's manual calls it.
-    package var name: String { cause.name(under: technique) }
 
     package init(
         technique: Technique, direction: Direction, cause: MonitorCause, reason: ExitReason, guest: PrivilegePoint,
@@ -117,25 +126,11 @@ package enum MonitorCause: Equatable, Sendable {
     case hypercall(Hypercall)
     /// Something is due, or a watched place was met.
     case interruption
-
-    /// The name of the cause; exits have those of the manual of the technique.
-    package func name(under technique: Technique) -> String {
-        switch self {
-        case .start: "start"
-        case .exit(let exit): exit.name(under: technique)
-        case .exception(let vector, _, _): Fault(vector: vector).name
-        case .systemCall: "systemCall"
-        case .callOut: "callOut"
-        case .branch: "branch"
-        case .hypercall(let call): call.name
-        case .interruption: "interruption"
-        }
-    }
 }
 
 extension VMExit {
     /// The name of the exit reason (SDM volume 3 appendix C) or exit code (APM volume 2 appendix C).
-    package func name(under technique: Technique) -> String {
+    package static func name(ofCode code: UInt64, under technique: Technique) -> String {
         switch technique {
         case .vmx:
             VMXExitReason(rawValue: UInt32(truncatingIfNeeded: code & 0xFFFF)).map { "\($0)" } ?? "reason \(code)"

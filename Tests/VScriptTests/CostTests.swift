@@ -66,7 +66,7 @@ struct CostTests {
         }
     }
 
-    @Test("a map of cycles is a cost model, and the sum of the rows is that of the counters but for an entry to come")
+    @Test("a map of cycles is a cost model, and the sum of the rows is that of the counters")
     func ownModel() throws {
         let source =
             CrossingTests.maker.replacing(
@@ -82,9 +82,8 @@ struct CostTests {
                 for cost in known { sum += cost }
                 print(g.transitions.count(to: .root), sum, g.transitions.cycles, g.stats.modelledCycles)
                 """
-        // Four exits, the three entries after them (the last exit has none yet), a system call, and a device. The
-        // counters price each exit with the entry that ends it, also the one to come.
-        #expect(try printed(source) == "4 4324 4424 4424\n")
+        // Four exits, the three entries after them (the last exit has none yet), a system call, and a device.
+        #expect(try printed(source) == "4 4324 4324 4324\n")
         let wrong = failure("hypervisor h { technique: .vmx; cost: [exitt: 5] }")
         #expect(wrong?.code == "V0404" && wrong?.message == "`cost` has no `exitt`; did you mean `exit`?")
         #expect(failure("hypervisor h { technique: .vmx; cost: [exit: -5] }")?.code == "V0310")

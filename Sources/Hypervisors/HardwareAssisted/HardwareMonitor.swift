@@ -301,7 +301,8 @@ package final class HardwareMonitor: GuestMonitor {
     /// Shows an event that the machine's processor met to the guest's watchers.
     fileprivate func intercept(_ event: ProcessorEvent) -> EventVerdict {
         switch event {
-        case .transition:
+        case .transition(let record):
+            if let observer, observer.keeps(record, time: machine.state.pointee.time) { return .proceed }
             // The change has happened: the watchers see the state after it.
             takeRegistersBack()
             let verdict = guest.environment.intercept(event)
@@ -340,7 +341,7 @@ package final class HardwareMonitor: GuestMonitor {
         guard !isInside else { return }
         isInside = true
         guard lastCause != .start else { return }
-        statistics.crossings.countEntry(to: guest.state.pointee.cpl)
+        statistics.crossings.countEntry(to: guest.state.pointee.cpl, after: lastReason)
         if observer != nil { _ = report(.entry) }
     }
 

@@ -294,7 +294,7 @@ package final class ParavirtualMonitor: GuestMonitor {
         guard !isInside else { return }
         isInside = true
         guard lastCause != .start else { return }
-        statistics.crossings.countEntry(to: guest.state.pointee.cpl)
+        statistics.crossings.countEntry(to: guest.state.pointee.cpl, after: lastReason)
         if observer != nil { _ = report(.entry, machine.privilegePoint(at: machine.state.pointee.rip)) }
     }
 

@@ -196,6 +196,7 @@ package final class SoftwareMonitor: GuestMonitor {
     /// Does the instruction that left the guest.
     private func emulate() -> RunResult? {
         if guest.state.pointee.signals & Signal.stop != 0 && !isInside {
+            explainLastExit()
             owesInstruction = true
             return nil
         }
@@ -207,11 +208,19 @@ package final class SoftwareMonitor: GuestMonitor {
     }
 
     /// Counts an exit by the instruction that has been interpreted for it.
-    private func explainExit() {
+    private func explainExit() { if unexplainedExit != nil { explainExit(by: guest.interpretedInstruction) } }
+
+    private func explainExit(by instruction: Instruction?) {
         guard let level = unexplainedExit else { return }
         unexplainedExit = nil
-        lastReason = reason(lastCause, guest.interpretedInstruction)
+        lastReason = reason(lastCause, instruction)
         statistics.crossings.countExit(from: level, lastReason)
+        observer?.explained(lastReason)
+    }
+
+    package func explainLastExit() {
+        // The guest still stands at the instruction, or is about to do it.
+        if unexplainedExit != nil { explainExit(by: guest.interpretedInstruction ?? (try? guest.instructionAtRIP())) }
     }
 
     package func leave() {
@@ -302,7 +311,7 @@ package final class SoftwareMonitor: GuestMonitor {
         guard !isInside else { return true }
         isInside = true
         guard lastCause != .start else { return true }
-        statistics.crossings.countEntry(to: level)
+        statistics.crossings.countEntry(to: level, after: lastReason)
         if observer != nil { _ = report(.entry, physical: machine.privilegePoint(at: rip)) }
         return true
     }
@@ -427,12 +436,15 @@ package final class SoftwareMonitor: GuestMonitor {
         lastCause = cause
         verdict = .proceed
         let level = guest.state.pointee.cpl
-        guard observer != nil || known != nil else {
+        if let reason = known ?? (observer?.needsReasons == true ? reason(cause, try? guest.instructionAtRIP()) : nil) {
+            unexplainedExit = nil
+            lastReason = reason
+            statistics.crossings.countExit(from: level, reason)
+        } else {
             unexplainedExit = level
-            return
+            lastReason = .instruction
+            guest.interpretedInstruction = nil
         }
-        lastReason = known ?? reason(cause, try? guest.instructionAtRIP())
-        statistics.crossings.countExit(from: level, lastReason)
         guard observer != nil else { return }
         var physical = machine.privilegePoint(at: rip)
         physical.cpl = max(level, 1)
@@ -444,10 +456,11 @@ package final class SoftwareMonitor: GuestMonitor {
     private func report(_ direction: MonitorCrossing.Direction, physical: PrivilegePoint) -> EventVerdict {
         guard let observer else { return .proceed }
         if observer.notices(direction, lastCause, lastReason, level: guest.state.pointee.cpl) { return .proceed }
-        let crossing = MonitorCrossing(
+        var crossing = MonitorCrossing(
             technique: technique, direction: direction, cause: lastCause, reason: lastReason,
             guest: guest.privilegePoint(at: guest.state.pointee.rip), physical: physical, monitor: entryPoint,
             time: guest.state.pointee.time)
+        crossing.isExplained = unexplainedExit == nil
         return observer.crossed(crossing)
     }
 

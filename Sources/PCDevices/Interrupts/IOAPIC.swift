@@ -56,6 +56,11 @@ package final class IOAPIC: BusDevice {
 
     // MARK: Pins
 
+    /// Whether edges of a pin are lost.
+    package func masks(pin: Int) -> Bool {
+        !chip.entries.indices.contains(pin) || chip.entries[pin] & Entry.masked != 0
+    }
+
     /// Drives a pin.
     package func setPin(_ pin: Int, _ level: Bool) {
         guard chip.entries.indices.contains(pin) else { return }

@@ -98,6 +98,9 @@ package final class Intel8259A: BusDevice {
     /// The interrupt request register.
     private var requests: UInt8 { (state.edges & ~levelInputs) | (state.inputs & levelInputs) }
 
+    /// Whether requests of an input, 0...7, are not serviced.
+    package func masks(_ input: Int) -> Bool { state.mask >> UInt8(input & 7) & 1 != 0 }
+
     private var isCascaded: Bool { state.icw1 & ICW1.single == 0 && !slaves.isEmpty }
 
     /// The place of an input in the order of priority, 0 first.

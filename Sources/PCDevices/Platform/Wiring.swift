@@ -61,6 +61,22 @@ extension PersonalComputer {
         }
         connectReplaceable(wiring.intervalTimer, irq: 0)
         connectReplaceable(wiring.calendar, irq: 8)
+        intervalTimer.setAwaited { [weak self] in self?.isOpen(irq: 0) ?? false }
+        calendar.setAwaited { [weak self] in
+            self?.isOpen(irq: 8) ?? false
+        } alarm: { [weak self] in
+            guard let self, powerManagement.interrupts(on: ACPIPowerManagement.Event.calendarAlarm) else {
+                return false
+            }
+            return isOpen(irq: configuration.powerManagement.interrupt & 15)
+        }
+    }
+
+    /// Whether a controller lets the interrupts of an ISA line through.
+    private func isOpen(irq: Int) -> Bool {
+        let isMaskedByPair =
+            irq < 8 ? masterPIC.masks(irq) : slavePIC.masks(irq & 7) || masterPIC.masks(2)
+        return !isMaskedByPair || !ioAPIC.masks(pin: irq == 0 ? 2 : irq)
     }
 
     /// Connects an output to its IRQ as long as the HPET does not replace it.

@@ -118,6 +118,11 @@ package final class ACPIPowerManagement: BusDevice {
         update()
     }
 
+    /// Whether an event would be an SCI.
+    package func interrupts(on events: UInt16) -> Bool {
+        chip.enable & events & Event.all != 0 && chip.control & Control.sciEnabled != 0
+    }
+
     // MARK: Timer
 
     private var highBitPosition: UInt64 { layout.timerIs32Bit ? 31 : 23 }

@@ -46,6 +46,9 @@ package final class Intel8254: BusDevice {
         timer.action = { [weak self] in self?.timerFired() }
     }
 
+    /// Lets the clock know whether an interrupt of the chip's would get through.
+    package func setAwaited(interrupt: @escaping () -> Bool) { timer.isAwaited = interrupt }
+
     /// Returns to the state after power-on.
     package func reset() {
         let pulse = pulse

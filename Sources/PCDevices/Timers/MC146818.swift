@@ -85,6 +85,16 @@ package final class MC146818: BusDevice {
         schedule()
     }
 
+    /// Lets the clock know whether an interrupt of the chip's would get through, and whether `alarmWentOff` would come
+    /// to anything.
+    package func setAwaited(interrupt: @escaping () -> Bool, alarm: @escaping () -> Bool) {
+        periodicTimer.isAwaited = interrupt
+        updateTimer.isAwaited = { [weak self] in
+            let interrupts = ControlB.alarmInterrupt | ControlB.updateInterrupt
+            return (self?.chip.memory[Register.b] ?? 0) & interrupts != 0 && interrupt() || alarm()
+        }
+    }
+
     /// Takes RESET#: interrupts are off and their flags clear; the calendar goes on, memory stays.
     package func reset() {
         let interrupts = ControlB.periodicInterrupt | ControlB.alarmInterrupt | ControlB.updateInterrupt

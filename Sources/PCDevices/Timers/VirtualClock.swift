@@ -13,6 +13,12 @@ package final class VirtualClock {
     /// The time of the earliest armed timer, `never` if there is none.
     package private(set) var nextDeadline = VirtualClock.never
 
+    /// The time of the earliest armed timer that may come to more than a change of its device's state; `never` if there
+    /// is none.
+    package var awaitedDeadline: UInt64 {
+        timers.reduce(VirtualClock.never) { $1.deadline < $0 && $1.isAwaited() ? $1.deadline : $0 }
+    }
+
     private var timers: [Timer] = []
     private var isFiring = false
 
@@ -63,6 +69,8 @@ package final class VirtualClock {
     package final class Timer {
         /// What happens at the deadline; captures its device weakly.
         package var action: () -> Void = {}
+        /// Whether anybody but its device can notice that it fires, as things are: not where the interrupt is masked.
+        package var isAwaited: () -> Bool = { true }
 
         /// When the timer fires, `never` while it is not armed.
         package private(set) var deadline = VirtualClock.never

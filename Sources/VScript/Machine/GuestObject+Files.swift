@@ -7,12 +7,14 @@ extension GuestObject {
             guest, arguments in
             try guest.checkIdle()
             let path = try arguments.string(0)
-            let files = arguments.context.files
+            let (context, files) = (arguments.context, arguments.context.files)
             do throws(SnapshotFileError) {
-                try guest.guest.save(to: path) { body throws(FileReplacementError) in
+                try guest.guest.save(to: path, checkpoint: { !context.isInterrupted }) {
+                    body throws(FileReplacementError) in
                     try files.replace(path, body)
                 }
             } catch {
+                if context.isInterrupted { throw context.interruption }
                 throw HostFailure(.fileFailure, error.description, argument: 0)
             }
             return .nil

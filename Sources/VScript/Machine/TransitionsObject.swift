@@ -126,7 +126,11 @@ final class TransitionsObject: HostObject {
                         .wrongOperand, "`\(path)` names no format: it ends in .json, .csv, .ndjson or .html",
                         argument: 0)
                 }
-                let bytes = Array(object.log.text(as: format).utf8)
+                let context = arguments.context
+                guard let text = object.log.text(as: format, while: { !context.isInterrupted }) else {
+                    throw context.interruption
+                }
+                let bytes = Array(text.utf8)
                 try arguments.context.pay(bytes.count / 64)
                 try HostFile.write(bytes, to: path, arguments.context.files)
                 return .nil

@@ -17,6 +17,7 @@ enum BackCommands {
             method: "guest.restore(snapshot)", group: .back, repeats: true
         ) { repl, invocation throws(CommandFailure) in
             let target = try repl.guest()
+            defer { repl.recordRecall(target) }
             for _ in 0..<(try invocation.count()) { try repl.previous(target) }
             repl.showPlace(target, undone: [])
         },
@@ -66,7 +67,8 @@ extension REPL {
                 "the history begins at instruction \(Numbers.grouped(history.start))",
                 notes: ["`info history` tells about it"])
         }
-        let known = target.guest.transitions.rows.suffix(64)
+        let known = target.guest.transitions.rows(last: 64)
+        defer { recordRecall(target) }
         guard history.go(to: position, checkpoint: checkpoint) else { throw interrupted(target) }
         let now = target.guest.instructions
         showPlace(target, undone: known.filter { $0.start >= now }.suffix(8).reversed())
@@ -91,6 +93,7 @@ extension REPL {
     func crossBack(_ target: DebuggedGuest, _ filter: EventFilter) throws(CommandFailure) {
         let history = target.history
         let now = target.guest.instructions
+        defer { recordRecall(target) }
         guard let found = history.lastEvent(before: now, matching: [filter], checkpoint: checkpoint),
             let transition = found.event.transition
         else {
@@ -107,6 +110,7 @@ extension REPL {
     func continueBack(_ target: DebuggedGuest) throws(CommandFailure) {
         let history = target.history
         let now = target.guest.instructions
+        defer { recordRecall(target) }
         var points: [StopPoint] = []
         var filters: [EventFilter] = []
         for point in target.stopPoints where point.isEnabled {

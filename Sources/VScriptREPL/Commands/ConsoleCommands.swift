@@ -17,6 +17,8 @@ enum ConsoleCommands {
             target.history.forgetFuture()
             target.guest.console.send(text)
             repl.record.translate("\(target.name).console.send(\(JSONText.string(text)))")
+            // What is kept of the guest from here on has the text.
+            repl.record.changed(target.name, at: target.guest.instructions)
         },
         Command(
             "tail", ["[LINES]"], "Shows the last lines that the guest printed.", method: "guest.console.tail(lines)",

@@ -9,7 +9,9 @@ enum GuestFileCommands {
         ) { repl, invocation throws(CommandFailure) in
             let target = try repl.guest()
             let path = try repl.path(invocation)
-            do throws(SnapshotFileError) { try target.guest.save(to: path) } catch {
+            do throws(SnapshotFileError) {
+                try target.guest.save(to: path) { !repl.scope.isInterrupted }
+            } catch {
                 throw CommandFailure(error.description)
             }
             repl.record.translate("\(target.name).save(\(JSONText.string(path)))")
@@ -24,7 +26,7 @@ enum GuestFileCommands {
             do throws(SnapshotFileError) { try target.guest.load(from: path) } catch {
                 throw CommandFailure(error.description)
             }
-            target.history.changed()
+            repl.changed(target)
             target.stopped(target.guest.standing)
             repl.continuation = Continuation()
             repl.record.translate("\(target.name).load(\(JSONText.string(path)))")

@@ -1,3 +1,4 @@
+import VScriptSyntax
 import VirtualMachine
 
 /// The commands that show registers, memory and code.
@@ -110,7 +111,7 @@ enum LookCommands {
                 return try repl.saveTransitions(target, String(invocation.arguments.dropFirst(4)).trimmingSpaces)
             }
             let count = invocation.arguments.isEmpty ? 20 : try invocation.count()
-            let rows = target.guest.transitions.rows.suffix(Int(min(count, 1 << 20)))
+            let rows = target.guest.transitions.rows(last: Int(min(count, 1 << 20)))
             try repl.show(TransitionsTable.table(rows, in: target), invocation)
         },
         Command(
@@ -191,7 +192,8 @@ extension REPL {
     func printValue(_ invocation: Invocation) throws(CommandFailure) {
         guard !invocation.arguments.isEmpty else { throw CommandFailure("`p` needs an expression") }
         guard let value = try value(of: invocation.arguments) else { return output(.text("nil")) }
-        record.translate("print(\(invocation.arguments))")
+        let expression = SourceFile(invocation.arguments, named: "<input>")
+        record.translate("print(\(focused.map { expression.text(naming: $0.name) } ?? expression.text))")
         switch invocation.format {
         case nil where invocation.modifier.isEmpty: output(.value(value, value.text))
         case nil:

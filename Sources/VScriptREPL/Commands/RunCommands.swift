@@ -12,8 +12,9 @@ enum RunCommands {
                 throw CommandFailure(
                     "`\(target.name)` has run already", notes: ["`c` goes on, `reset` begins anew"])
             }
-            repl.record.translate("\(target.name).run()")
+            let departure = repl.departure(target)
             let result = repl.run(target, passesCurrent: false)
+            repl.recordRun(target, departure, as: "\(target.name).run()", isExact: departure.endsAtStopPoints)
             repl.report(target, result, transitions: result.shownAfterRun)
         },
         Command(
@@ -22,8 +23,12 @@ enum RunCommands {
         ) { repl, invocation throws(CommandFailure) in
             let target = try repl.guest()
             let count = try invocation.count()
-            repl.record.translate("\(target.name).step(\(count == 1 ? "" : String(count)))")
-            repl.report(target, repl.step(target, count), showsReason: false)
+            let departure = repl.departure(target)
+            let result = repl.step(target, count)
+            repl.recordRun(
+                target, departure, as: "\(target.name).step(\(count == 1 ? "" : String(count)))",
+                isExact: !departure.hasStopPoints && departure.isSame && target.guest.monitor == nil)
+            repl.report(target, result, showsReason: false)
         },
         Command(
             "next n ni nexti", ["[count]"],
@@ -32,12 +37,13 @@ enum RunCommands {
         ) { repl, invocation throws(CommandFailure) in
             let target = try repl.guest()
             var result = RunResult(target.guest)
-            for _ in 0..<(try invocation.count()) {
+            let count = try invocation.count()
+            let departure = repl.departure(target)
+            for _ in 0..<count {
                 result = repl.next(target)
                 if result.isUnexpected { break }
             }
-            repl.record.translate(
-                "\(target.name).run(until: \(target.name).exec(\(Numbers.hex(target.guest.cpu.rip))))")
+            repl.recordRun(target, departure)
             repl.report(target, result, showsReason: false)
         },
         Command(
@@ -46,9 +52,9 @@ enum RunCommands {
         ) { repl, invocation throws(CommandFailure) in
             try invocation.expectNone()
             let target = try repl.guest()
+            let departure = repl.departure(target)
             let result = repl.finish(target)
-            repl.record.translate(
-                "\(target.name).run(until: \(target.name).exec(\(Numbers.hex(target.guest.cpu.rip))))")
+            repl.recordRun(target, departure)
             repl.report(target, result, showsReason: false)
             if !result.isUnexpected, let value = target.guest.cpu["rax"] {
                 repl.output(.text("   rax \(Numbers.hex(value))"))
@@ -61,8 +67,11 @@ enum RunCommands {
             let target = try repl.guest()
             guard !invocation.arguments.isEmpty else { throw CommandFailure("`until` needs a place") }
             let address = try repl.location(invocation.arguments, in: target)
-            repl.record.translate("\(target.name).run(until: \(target.name).exec(\(Numbers.hex(address))))")
+            let departure = repl.departure(target)
             let result = repl.run(target, until: .exec(address))
+            repl.recordRun(
+                target, departure, as: "\(target.name).run(until: \(target.name).exec(\(Numbers.hex(address))))",
+                isExact: !departure.hasStopPoints && departure.isSame)
             repl.report(target, result, showsReason: result.isUnexpected)
         },
         Command(
@@ -71,11 +80,14 @@ enum RunCommands {
         ) { repl, invocation throws(CommandFailure) in
             let target = try repl.guest()
             var result = RunResult(target.guest)
-            for _ in 0..<(try invocation.count()) {
+            let count = try invocation.count()
+            let departure = repl.departure(target)
+            for _ in 0..<count {
                 result = repl.run(target)
                 guard !result.points.isEmpty else { break }
             }
-            repl.record.translate("\(target.name).run()")
+            repl.recordRun(
+                target, departure, as: "\(target.name).run()", isExact: count == 1 && departure.endsAtStopPoints)
             repl.report(target, result, transitions: result.shownAfterRun)
         },
         Command(
@@ -88,9 +100,12 @@ enum RunCommands {
             let parts = [filter.from.map { "from: \($0.source)" }, filter.to.map { "to: \($0.source)" }].compactMap {
                 $0
             }
-            repl.record.translate(
-                "\(target.name).run(until: \(target.name).transition(\(parts.joined(separator: ", "))))")
+            let departure = repl.departure(target)
             let result = repl.run(target, until: filter)
+            repl.recordRun(
+                target, departure,
+                as: "\(target.name).run(until: \(target.name).transition(\(parts.joined(separator: ", "))))",
+                isExact: !departure.hasStopPoints && departure.isSame)
             repl.report(target, result, showsReason: false, transitions: Array(result.transitions.suffix(1)))
         },
         Command(
@@ -101,8 +116,8 @@ enum RunCommands {
             guard !invocation.arguments.isEmpty else { throw CommandFailure("`jump` needs a place") }
             let address = try repl.location(invocation.arguments, in: target)
             guard target.guest.cpu.set("rip", address) else { throw CommandFailure("RIP cannot be set") }
-            target.history.changed()
             repl.record.translate("\(target.name).cpu.rip = \(Numbers.hex(address))")
+            repl.changed(target)
             repl.output(.lines([PlaceView(guest: target).current()]))
         },
         Command("reset", "Resets the machine; guest time goes on.", method: "guest.reset()", group: .run) {
@@ -110,8 +125,8 @@ enum RunCommands {
             try invocation.expectNone()
             let target = try repl.guest()
             target.guest.reset()
-            target.history.changed()
             repl.record.translate("\(target.name).reset()")
+            repl.changed(target)
             repl.output(.lines([PlaceView(guest: target).current()]))
         },
     ]

@@ -118,9 +118,12 @@ extension REPL {
         guard let format = TransitionFormat(path: path) else {
             throw CommandFailure("`\(path)` names no format", notes: ["it ends in .json, .csv, .ndjson or .html"])
         }
-        try write(target.guest.transitions.text(as: format), to: path)
+        guard let text = target.guest.transitions.text(as: format, while: { !scope.isInterrupted }) else {
+            throw CommandFailure("interrupted: nothing is written")
+        }
+        try write(text, to: path)
         record.translate("\(target.name).transitions.save(\(JSONText.string(path)))")
-        output(.text("\(target.guest.transitions.rows.count) transitions written to \(path)"))
+        output(.text("\(target.guest.transitions.rowCount) transitions written to \(path)"))
     }
 
     func help(_ word: String) throws(CommandFailure) -> [StyledText] {
@@ -260,14 +263,17 @@ extension REPL {
 }
 
 /// The names that other debuggers have for the commands.
-enum AliasSets {
-    static let all: [String: [String: String]] = [
+package enum AliasSets {
+    package static let all: [String: [String: String]] = [
         // WinDbg: Debugger Reference, Commands.
         "windbg": [
             "t": "step", "p": "next", "g": "continue", "gu": "finish", "k": "bt", "bp": "break", "bl": "info break",
-            "bc": "delete", "be": "enable", "bd": "disable", "ba": "watch", "u": "disas", "db": "x/16bx",
+            "bc": "delete", "be": "enable", "bd": "disable", "u": "disas", "db": "x/16bx",
             "dw": "x/16hx", "dd": "x/16wx", "dq": "x/8gx", "da": "x/s", "r": "info registers", "lm": "info symbols",
             "dps": "x/8a", "dqs": "x/8a", "ln": "where", "t-": "rs", "p-": "rn", "g-": "rc",
+            "ba w1": "watch {}:1", "ba w2": "watch {}:2", "ba w4": "watch {}:4", "ba w8": "watch {}:8",
+            "ba r1": "awatch {}:1", "ba r2": "awatch {}:2", "ba r4": "awatch {}:4", "ba r8": "awatch {}:8",
+            "ba e1": "break {}",
         ],
         // Bochs User Manual, section 8.11, Using Bochs internal debugger.
         "bochs": [

@@ -19,13 +19,15 @@ enum StopCommands {
         Command(
             "catch",
             [
-                "transition [a->b] [if CONDITION]", "exception [VECTOR]", "interrupt [VECTOR]", "syscall [NUMBER]",
+                "transition [a->b] [if CONDITION]", "vmexit [REASON]", "vmentry", "exception [VECTOR]",
+                "interrupt [VECTOR]", "syscall [NUMBER]",
                 "hypercall [NUMBER]", "io [PORT]", "msr [INDEX]", "cr [NUMBER]", "cpuid", "halt",
             ],
             "Stops at an event.", method: "on guest.transition(from: a, to: b) if condition { event.stop() }",
             group: .stop,
             argument: .word([
-                "transition", "exception", "interrupt", "syscall", "hypercall", "io", "msr", "cr", "cpuid", "halt",
+                "transition", "vmexit", "vmentry", "exception", "interrupt", "syscall", "hypercall", "io", "msr", "cr",
+                "cpuid", "halt",
             ])
         ) { repl, invocation throws(CommandFailure) in
             try repl.addCatchpoint(invocation)
@@ -39,19 +41,26 @@ enum StopCommands {
             let target = try repl.guest()
             let chosen = try repl.stopPoints(invocation, in: target)
             target.stopPoints.removeAll { point in chosen.contains { $0 === point } }
+            for point in chosen where point.isEnabled { repl.record.translate(point.removal) }
             repl.output(.text("\(chosen.count) stop point\(chosen.count == 1 ? "" : "s") removed"))
         },
         Command(
             "enable", ["[NUMBER …]"], "Makes stop points stop again.", method: "on event { event.stop() }",
             group: .stop, argument: .breakpoint
         ) { repl, invocation throws(CommandFailure) in
-            for point in try repl.stopPoints(invocation, in: try repl.guest()) { point.isEnabled = true }
+            for point in try repl.stopPoints(invocation, in: try repl.guest()) where !point.isEnabled {
+                point.isEnabled = true
+                repl.record.translate("stop\(point.number) = \(point.statement)")
+            }
         },
         Command(
             "disable", ["[NUMBER …]"], "Makes stop points pass.", method: "handler.off()", group: .stop,
             argument: .breakpoint
         ) { repl, invocation throws(CommandFailure) in
-            for point in try repl.stopPoints(invocation, in: try repl.guest()) { point.isEnabled = false }
+            for point in try repl.stopPoints(invocation, in: try repl.guest()) where point.isEnabled {
+                point.isEnabled = false
+                repl.record.translate(point.removal)
+            }
         },
         Command(
             "ignore", ["NUMBER COUNT"], "Lets a stop point pass so many times.", method: "on event if condition { }",
@@ -101,9 +110,6 @@ extension REPL {
         let watch = WatchTarget(isPhysical: isPhysical, address: address, size: size, access: access)
         let point = add(.watchpoint(watch), text: watch.text, condition: condition, isTemporary: false, to: target)
         let stop = condition.map { " if \($0)" } ?? ""
-        record.translate(
-            "let stop\(point.number) = on \(target.name).\(access == .read ? "read" : "write")(\(Numbers.hex(address)) ..+ \(size))\(stop) { event.stop(\"\(point.title)\") }"
-        )
         output(.text("\(point.title): \(watch.text)\(stop)"))
     }
 
@@ -125,9 +131,6 @@ extension REPL {
         let point = add(
             .breakpoint(address: address), text: place, condition: condition, isTemporary: isTemporary, to: target)
         let stop = condition.map { " if \($0)" } ?? ""
-        record.translate(
-            "let stop\(point.number) = on \(target.name).exec(\(Numbers.hex(address)))\(stop) { event.stop(\"\(point.title)\") }"
-        )
         let shown = place == Numbers.hex(address) ? place : "\(place), \(Numbers.hex(address))"
         output(.text("\(isTemporary ? "temporary " : "")\(point.title): \(shown)\(stop)"))
     }
@@ -137,7 +140,9 @@ extension REPL {
     ) -> StopPoint {
         defer { nextStopPoint += 1 }
         let point = StopPoint(nextStopPoint, kind, text: text, condition: condition, isTemporary: isTemporary)
+        point.guest = target.name
         target.stopPoints.append(point)
+        record.translate("var stop\(point.number) = \(point.statement)")
         return point
     }
 
@@ -151,8 +156,6 @@ extension REPL {
         let point = add(
             .catchpoint(filter, text: shown), text: shown, condition: condition, isTemporary: false, to: target)
         let stop = condition.map { " if \($0)" } ?? ""
-        record.translate(
-            "let stop\(point.number) = on \(target.name).\(shown)\(stop) { event.stop(\"\(point.title)\") }")
         output(.text("\(point.title): \(shown)\(stop)"))
     }
 
@@ -184,13 +187,28 @@ extension REPL {
             let last: UInt64 = name == "io" ? 0xFFFF : name == "msr" ? 0xFFFF_FFFF : name == "cr" ? 15 : .max
             guard number <= last else { throw CommandFailure("`\(rest)` is more than \(Numbers.hex(last))") }
             return (EventFilter(kind, numbers: number...number), "\(name)(\(Numbers.hex(number)))")
+        case "vmexit", "vmentry":
+            guard !rest.isEmpty else { return (name == "vmexit" ? .vmexit() : .vmentry(), name) }
+            guard name == "vmexit" else { throw CommandFailure("`vmentry` has no filter") }
+            let reason = rest.hasPrefix(".") ? String(rest.dropFirst()) : rest
+            if let known = ExitReason(named: reason) { return (.vmexit(known), "vmexit(.\(reason))") }
+            guard let code = Numbers.parse(rest) else {
+                throw CommandFailure(
+                    "`\(rest)` is not why a guest is left",
+                    notes: [
+                        Spelling.near(reason, in: ExitReason.allCases.map(\.name)).map { "did you mean `\($0)`?" }
+                            ?? "as in `io`, `cpuid`, `pageTable`, or a number of the technique's manual"
+                    ])
+            }
+            return (EventFilter(.vmexit, numbers: code...code), "vmexit(\(Numbers.hex(code)))")
         case "halt", "cpuid":
             guard let kind = GuestEvent.Kind(rawValue: name) else { break }
             return (EventFilter(kind), name)
         case _: break
         }
         let known = [
-            "transition", "exception", "interrupt", "syscall", "hypercall", "io", "msr", "cr", "cpuid", "halt",
+            "transition", "vmexit", "vmentry", "exception", "interrupt", "syscall", "hypercall", "io", "msr", "cr",
+            "cpuid", "halt",
         ]
         throw CommandFailure(
             "there is no event `\(name)`",
@@ -208,6 +226,8 @@ extension REPL {
     func stopPoints(_ invocation: Invocation, in target: DebuggedGuest) throws(CommandFailure) -> [StopPoint] {
         if invocation.arguments.isEmpty { return target.stopPoints }
         var chosen: [StopPoint] = []
+        // As in WinDbg.
+        if invocation.words == ["*"] { return target.stopPoints }
         for word in invocation.words {
             guard let number = Numbers.parse(word), let point = target.stopPoints.first(where: { $0.number == number })
             else {
@@ -227,5 +247,25 @@ extension StopPoint {
         case .catchpoint(let filter, _): [filter]
         case .watchpoint(let watch): watch.filters
         }
+    }
+}
+
+extension StopPoint {
+    /// The handler that does the same in a script.
+    var statement: String {
+        let events: [String] =
+            switch kind {
+            case .breakpoint(let address): ["\(guest).exec(\(Numbers.hex(address)))"]
+            case .catchpoint(_, let text): ["\(guest).\(text)"]
+            case .watchpoint(let watch): watch.events.map { "\(guest).\($0)" }
+            }
+        let condition = condition.map { " if \($0)" } ?? ""
+        let handlers = events.map { "on \($0)\(condition) { event.stop(\"\(title)\") }" }
+        return handlers.count == 1 ? handlers[0] : "[\(handlers.joined(separator: ", "))]"
+    }
+
+    /// What takes it away in a script.
+    var removal: String {
+        filters.count == 1 ? "stop\(number).off()" : "for handler in stop\(number) { handler.off() }"
     }
 }

@@ -63,6 +63,8 @@ extension REPL {
         ])
         func name(_ task: KernelTask) -> String { "\(task.identifier) \(ControlCharacters.shown(task.name))" }
         var result = RunResult(target.guest)
+        let departure = departure(target)
+        defer { recordRun(target, departure) }
         for _ in 0..<count {
             result = run(target, until: .exec(place))
             guard result.stop.reason == .event, result.points.isEmpty else { break }

@@ -16,10 +16,15 @@ extension REPL {
         let guest = target.guest
         let result = RunResult(guest)
         let start = guest.instructions
-        let watcher = guest.observe(.transition()) { event in
-            if let transition = event.transition { result.note(transition) }
-            return .proceed
-        }
+        let firstTransition = guest.transitions.sequence
+        // What is recorded needs nobody who looks on.
+        let watcher =
+            guest.transitions.isRecording
+            ? nil
+            : guest.observe(.transition()) { event in
+                if let transition = event.transition { result.note(transition) }
+                return .proceed
+            }
         if stopsAtPoints {
             for point in target.stopPoints where point.isEnabled {
                 install(point, in: target, result, startingAt: passesCurrent ? start : nil)
@@ -52,12 +57,21 @@ extension REPL {
             result.stop = target.history.run(until: condition, limits: limits, checkpoint: checkpoint)
         }
         if isShowing { progress?(nil) }
-        guest.off(watcher)
+        if let watcher {
+            guest.off(watcher)
+        } else {
+            let rows = guest.transitions.rows(last: 64)
+            for transition in rows where transition.sequence > firstTransition { result.note(transition) }
+        }
         for point in target.stopPoints {
             for handler in point.handlers { guest.off(handler) }
             point.handlers = []
         }
-        target.stopPoints.removeAll { $0.isTemporary && $0.hits > 0 && result.points.contains($0.title) }
+        target.stopPoints.removeAll { point in
+            let isSpent = point.isTemporary && point.hits > 0 && result.points.contains(point.title)
+            if isSpent { spent.append(point) }
+            return isSpent
+        }
         target.stopped(result.stop)
         return result
     }

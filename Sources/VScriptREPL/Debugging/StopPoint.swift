@@ -30,6 +30,8 @@ package final class StopPoint {
     /// How many hits are passed over.
     package var ignored: UInt64 = 0
     package var handlers: [HandlerID] = []
+    /// The name of the guest that it stops.
+    var guest = ""
 
     package init(_ number: Int, _ kind: Kind, text: String, condition: String?, isTemporary: Bool) {
         self.number = number
@@ -63,6 +65,17 @@ package struct WatchTarget: Equatable, Sendable {
         case .read: [read]
         case .both: [read, write]
         }
+    }
+
+    /// The events as a script writes them.
+    var events: [String] {
+        let names =
+            switch access {
+            case .write: ["write"]
+            case .read: ["read"]
+            case .both: ["read", "write"]
+            }
+        return names.map { "\($0)(\(Numbers.hex(address)) ..+ \(size)\(isPhysical ? ", physical: true" : ""))" }
     }
 
     /// `write of 8 bytes at 0x7ff0`.

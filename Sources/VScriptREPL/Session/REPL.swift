@@ -25,6 +25,8 @@ package final class REPL {
     /// Where `x`, `disas` and `list` go on.
     package var continuation = Continuation()
     package var nextStopPoint = 1
+    /// The temporary stop points that the last run has met.
+    var spent: [StopPoint] = []
     /// The file that `log` writes to.
     package var log: SessionLog?
     private var sourceDepth = 0
@@ -78,7 +80,7 @@ package final class REPL {
             case .comment: break
             case .command(let invocation):
                 repeated = invocation.command.isRepeatable ? invocation : nil
-                record.add(line: text, method: invocation.command.method)
+                record.add(line: text)
                 try invocation.command.body(self, invocation)
             case .documentation(let name, let wantsSource):
                 repeated = nil
@@ -95,7 +97,8 @@ package final class REPL {
                     notes: [guess.map { "did you mean `\($0)`?" } ?? "`help` lists them"])
             case .script:
                 repeated = nil
-                record.add(script: text)
+                record.add(line: text)
+                record.translate(focused.map { SourceFile(text, named: "<input>").text(naming: $0.name) } ?? text)
                 evaluate(text)
             }
         } catch {
@@ -145,8 +148,8 @@ package final class REPL {
             return .script
         }
         if !isForced, Self.assignments.contains(where: rest.trimmingSpaces.hasPrefix) { return .script }
-        if let alias = aliases[word], depth < 10 {
-            return meaning(of: ":" + alias + rest, depth: depth + 1)
+        if depth < 10, let expanded = expansion(of: word, rest) {
+            return meaning(of: ":" + expanded, depth: depth + 1)
         }
         let isKnownName = !isForced && scope.names.contains { $0.name == word }
         switch CommandTable.find(word, exactOnly: isKnownName) {
@@ -166,6 +169,22 @@ package final class REPL {
             }
             return .command(Invocation(command: command, modifier: modifier, arguments: rest))
         }
+    }
+
+    /// What an alias and its arguments stand for; nil if the word is none.
+    ///
+    /// The name of an alias may have two words, and its text `{}` where the arguments go.
+    private func expansion(of word: String, _ rest: String) -> String? {
+        let arguments = rest.trimmingSpaces
+        let second = arguments.prefix { $0 != " " && $0 != "\t" }
+        if !second.isEmpty, let text = aliases["\(word) \(second)"] {
+            return Self.filled(text, String(arguments.dropFirst(second.count)))
+        }
+        return aliases[word].map { Self.filled($0, rest) }
+    }
+
+    private static func filled(_ text: String, _ arguments: String) -> String {
+        text.contains("{}") ? text.replacing("{}", with: arguments.trimmingSpaces) : text + arguments
     }
 
     /// What a command is given, without a comment after ` # ` or ` // `.
@@ -245,8 +264,14 @@ package final class REPL {
 
     /// Tells a guest's history what a text has changed.
     private func noteChange(_ state: (guest: DebuggedGuest, instructions: UInt64, digest: UInt64)) {
-        guard state.guest.guest.digest != state.digest else { return }
-        state.guest.history.changed()
+        let (target, position) = (state.guest, state.guest.guest.instructions)
+        guard target.guest.digest != state.digest else { return }
+        if position != state.instructions {
+            // In the script stop points stop also what the session's statements run.
+            let isFree = target.stopPoints.allSatisfy { !$0.isEnabled }
+            record.ran(target.name, from: state.instructions, to: position, as: isFree ? "" : nil)
+        }
+        changed(target)
     }
 
     // MARK: - Guests
@@ -255,6 +280,7 @@ package final class REPL {
     package func adoptGuests() {
         for scoped in scope.guests where !guests.contains(where: { $0.guest === scoped.guest }) {
             guests.append(DebuggedGuest(scoped))
+            record.changed(scoped.name, at: scoped.guest.instructions)
         }
         if focused == nil, let first = guests.first { focus(first) }
     }

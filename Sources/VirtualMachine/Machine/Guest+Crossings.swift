@@ -7,6 +7,8 @@ final class CrossingListener: MonitorObserver {
     private unowned(unsafe) let guest: Guest
     /// The call that has left the guest, until it goes on.
     private var call: Transition.Call?
+    /// The number of the exit whose reason is told later, and what a call to the hypervisor would have in its registers.
+    private var unexplained: (number: UInt64, registers: CallRegisters)?
 
     init(_ guest: Guest) { self.guest = guest }
 
@@ -57,32 +59,30 @@ final class CrossingListener: MonitorObserver {
         }
     }
 
+    func keeps(_ record: TransitionRecord, time: UInt64) -> Bool {
+        guard guest.transitions.isRecording, !guest.handlers.watchesTransitions else { return false }
+        let instructions = time &- guest.processor.state.pointee.idleTime
+        _ = guest.transitions.keep(guest.kept(record, time: time, instructions: instructions))
+        return true
+    }
+
+    var needsReasons: Bool { guest.handlers.watchesCrossings }
+
+    func explained(_ reason: ExitReason) {
+        guard let exit = unexplained else { return }
+        unexplained = nil
+        if reason == .hypercall { call = Transition.Call(exit.registers) }
+        guest.transitions.explain(exit.number, reason, call)
+    }
+
     private func left(_ crossing: MonitorCrossing) -> EventVerdict {
-        call = Transition.Call(crossing) ?? (crossing.reason == .hypercall ? guest.hypercallRegisters : nil)
-        let (key, transitionKey) = Self.keys(
-            .exit, crossing.cause, crossing.reason, Level(cpl: crossing.guest.cpl))
-        let exit = Transition.Exit(crossing)
-        let place = Transition.Point(crossing)
-        let root = Transition.Point(monitor: crossing.monitor, depth: place.depth - 1)
-        var event = guest.makeEvent(.vmexit)
-        (event.from, event.to, event.exit, event.call) = (place.level, .root, exit, call)
-        switch crossing.cause {
-        case .exception(let vector, let errorCode, let address):
-            (event.vector, event.errorCode, event.address) = (Int(vector), errorCode, address)
-        case .exit(let exit):
-            if case .exception(let fault, _) = exit.cause {
-                (event.vector, event.errorCode) = (Int(fault.vector), fault.errorCode)
-                if fault.vector == 14 { event.address = fault.address }
-            }
-        case .start, .systemCall, .callOut, .branch, .hypercall, .interruption: break
-        }
-        event.label = crossing.text
-        let transition = guest.transitions.record(
-            Transition(
-                sequence: 0, time: event.time, instructions: event.instructions, technique: crossing.technique,
-                mechanism: .exit(crossing.text), before: place, after: root, vector: event.vector,
-                errorCode: event.errorCode, address: event.address, exit: exit, call: call))
-        event.transition = transition
+        call = Transition.Call(crossing)
+        if crossing.reason == .hypercall, call == nil { call = Transition.Call(guest.callRegisters) }
+        let kept = keep(crossing)
+        unexplained = crossing.isExplained ? nil : (kept.sequence, guest.callRegisters)
+        guard guest.handlers.watchesCrossings else { return .proceed }
+        let (key, transitionKey) = Self.keys(.exit, crossing.cause, crossing.reason, Level(cpl: crossing.guest.cpl))
+        let event = makeEvent(.vmexit, guest.transitions.transition(kept, call))
         var verdict = EventVerdict.proceed
         if guest.handlers.accept(key) { verdict = guest.engineVerdict(guest.dispatch(event, key), on: event) }
         show(event, transitionKey)
@@ -91,28 +91,37 @@ final class CrossingListener: MonitorObserver {
 
     private func entered(_ crossing: MonitorCrossing) -> EventVerdict {
         defer { call = nil }
-        let (key, transitionKey) = Self.keys(
-            .entry, crossing.cause, crossing.reason, Level(cpl: crossing.guest.cpl))
-        let place = Transition.Point(crossing)
-        let root = Transition.Point(monitor: crossing.monitor, depth: place.depth - 1)
         if let told = Transition.Call(crossing) {
             call = told
         } else if call != nil {
             call?.result = guest.processor.state.pointee.rax
         }
-        var event = guest.makeEvent(.vmentry)
-        (event.from, event.to) = (.root, place.level)
-        if crossing.cause != .start { event.exit = Transition.Exit(crossing) }
-        event.call = call
-        event.label = crossing.text
-        let transition = guest.transitions.record(
-            Transition(
-                sequence: 0, time: event.time, instructions: event.instructions, technique: crossing.technique,
-                mechanism: .entry(crossing.text), before: root, after: place, exit: event.exit, call: call))
-        event.transition = transition
+        let kept = keep(crossing)
+        guard guest.handlers.watchesCrossings else { return .proceed }
+        let (key, transitionKey) = Self.keys(.entry, crossing.cause, crossing.reason, Level(cpl: crossing.guest.cpl))
+        let event = makeEvent(.vmentry, guest.transitions.transition(kept, call))
         show(event, transitionKey)
         if guest.handlers.accept(key) { _ = guest.dispatch(event, key) }
         return .proceed
+    }
+
+    private func keep(_ crossing: MonitorCrossing) -> KeptTransition {
+        guest.transitions.keep(
+            KeptTransition(
+                time: guest.time, instructions: guest.instructions, technique: crossing.technique,
+                occurrence: .crossing(KeptCrossing(crossing))), call)
+    }
+
+    /// The event that a transition is.
+    private func makeEvent(_ kind: GuestEvent.Kind, _ transition: Transition) -> GuestEvent {
+        var event = guest.makeEvent(kind)
+        (event.from, event.to) = (transition.before.level, transition.after.level)
+        (event.vector, event.errorCode, event.address) = (
+            transition.vector, transition.errorCode, transition.address
+        )
+        (event.exit, event.call, event.label) = (transition.exit, transition.call, transition.cause)
+        event.transition = transition
+        return event
     }
 
     /// Shows a transition to those who wait for any.
@@ -126,9 +135,11 @@ final class CrossingListener: MonitorObserver {
 
 extension Guest {
     /// What is in the registers of a call to the hypervisor.
-    var hypercallRegisters: Transition.Call {
-        let s = processor.state.pointee
-        return Transition.Call(number: s.rax, arguments: [s.rdi, s.rsi, s.rdx, s.r10, s.r8, s.r9], result: nil)
+    var callRegisters: CallRegisters {
+        let s = processor.state
+        return CallRegisters(
+            rax: s.pointee.rax, rdi: s.pointee.rdi, rsi: s.pointee.rsi, rdx: s.pointee.rdx, r10: s.pointee.r10,
+            r8: s.pointee.r8, r9: s.pointee.r9)
     }
 
     /// What the engine is to do for a handler's verdict.
@@ -144,29 +155,22 @@ extension Guest {
     }
 }
 
-extension Transition.Point {
-    fileprivate init(_ crossing: MonitorCrossing) {
-        self.init(
-            crossing.guest, physical: crossing.physical, depth: Int(crossing.depth), under: crossing.technique)
-    }
+/// The registers in which a call has its number and its arguments.
+struct CallRegisters {
+    var rax, rdi, rsi, rdx, r10, r8, r9: UInt64
 }
 
 extension Transition.Call {
+    /// A call of which only the registers are known.
+    init(_ s: CallRegisters) {
+        self.init(number: s.rax, arguments: [s.rdi, s.rsi, s.rdx, s.r10, s.r8, s.r9], result: nil)
+    }
+
     /// A call that the monitor itself knows.
     fileprivate init?(_ crossing: MonitorCrossing) {
         guard case .hypercall(let call) = crossing.cause else { return nil }
         self.init(
             number: call.number, arguments: call.arguments, result: call.result, name: call.name, failure: call.failure)
-    }
-}
-
-extension Transition.Exit {
-    fileprivate init(_ crossing: MonitorCrossing) {
-        self.init(reason: crossing.reason, name: crossing.name)
-        code = crossing.cause.code
-        guard case .exit(let exit) = crossing.cause else { return }
-        (qualification, information) = (exit.qualification, exit.information)
-        instructionLength = Int(exit.instructionLength)
     }
 }
 
@@ -179,28 +183,6 @@ extension MonitorCause {
         case .exit(let exit): exit.code
         case .exception(let vector, _, _): UInt64(vector)
         case .start, .systemCall, .callOut, .branch, .hypercall, .interruption: nil
-        }
-    }
-}
-
-extension MonitorCrossing {
-    /// A few words.
-    fileprivate var text: String {
-        let isEntry = direction == .entry
-        switch cause {
-        case .exit: return isEntry ? "VM entry" : "VM exit: \(name)"
-        case .start: return technique.isSoftware ? "start" : "VM entry"
-        case _ where isEntry: return technique.isSoftware ? "return" : "VM entry"
-        case .exception(let vector, _, _):
-            if vector >= 32 { return "trap: int \(hexadecimal(vector))" }
-            let name = ExceptionName.short(vector)
-            return reason == .pageTable || reason == .exception ? name : "\(name): \(reason.name)"
-        case .systemCall: return "trap: syscall"
-        case .callOut: return "call-out: \(reason.name)"
-        case .branch: return "call-out: branch"
-        case .hypercall(let call): return "hypercall: \(call.name)"
-        case .interruption:
-            return technique.isSoftware ? "interruption: \(reason.name)" : "VM exit: externalInterrupt"
         }
     }
 }

@@ -69,7 +69,8 @@ extension Guest {
         var transition: Transition?
         if case .transition(let record) = event {
             if transitions.isRecording || audience == .observed {
-                transition = transitions.record(record)
+                let kept = transitions.keep(kept(record))
+                if audience == .observed { transition = transitions.transition(kept, nil) }
             } else {
                 transitions.number()
             }
@@ -205,7 +206,7 @@ extension Guest {
         case .writeModelSpecificRegister(let index, let value): (seen.address, seen.value) = (UInt64(index), value)
         case .writeControlRegister(let number, let value): (seen.address, seen.value) = (UInt64(number), value)
         case .syscall: seen.value = processor.state.pointee.rax
-        case .hypercall: (seen.value, seen.call) = (processor.state.pointee.rax, hypercallRegisters)
+        case .hypercall: (seen.value, seen.call) = (processor.state.pointee.rax, Transition.Call(callRegisters))
         case .cpuid(let leaf, _): seen.value = UInt64(leaf)
         case .execute(let address): seen.address = address
         case .memory(let access):

@@ -34,6 +34,7 @@ extension Guest {
             throw error
         }
         transitions.former = priced
+        transitions.goOn(under: hypervisor)
     }
 
     /// Gives the machine back as it was before there was a monitor.

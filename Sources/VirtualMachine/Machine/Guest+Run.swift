@@ -127,7 +127,12 @@ extension Guest {
     private func idle(until endTime: UInt64) -> Bool {
         let state = processor.state
         let canWake = processor.wakesOnInterrupt || state.pointee.signals & Signal.nmi != 0
-        let event = min(platform.pc.clock.nextDeadline, console.nextReplay, processor.guestTimerDeadline)
+        // Without an end in time a run must not wait for clocks whose interrupts are masked. (Paravirtual guests get
+        // those of devices past the controllers.)
+        let clock = platform.pc.clock
+        let isEndless = endTime == .max && configuration.technique != .paravirtual
+        let deadline = isEndless ? clock.awaitedDeadline : clock.nextDeadline
+        let event = min(deadline, console.nextReplay, processor.guestTimerDeadline)
         guard canWake, event != .max || console.isAttached else { return false }
         var next = min(event, platform.runEnd)
         if let connection = console.connection {

@@ -105,6 +105,7 @@ public final class Guest {
         platform.pc.debugOutput = { console.receiveDebug($0) }
         console.guest = self
         transitions.guest = self
+        transitions.goOn(under: configuration.hypervisor)
         timers.guest = self
         memory.hostWrites = { [unowned self] address, bytes in effects?.note(.memory(address, Array(bytes))) }
         connectHost()

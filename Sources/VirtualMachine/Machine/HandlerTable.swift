@@ -48,7 +48,17 @@ final class HandlerTable {
         }
     }
 
-    private(set) var entries: [Entry] = []
+    private(set) var entries: [Entry] = [] {
+        didSet {
+            watchesTransitions = entries.contains { $0.filter.kind == .transition }
+            watchesCrossings =
+                watchesTransitions || entries.contains { [.vmexit, .vmentry].contains($0.filter.kind) }
+        }
+    }
+    /// Whether anybody waits for changes of level.
+    private(set) var watchesTransitions = false
+    /// Whether anybody waits for what happens between a guest and its monitor.
+    private(set) var watchesCrossings = false
     private(set) var watchesConsole = false
     private var next: UInt64 = 1
 
@@ -106,11 +116,6 @@ final class HandlerTable {
 
     /// The kinds that the processor must report.
     var kinds: EventKinds { entries.reduce(into: []) { $0.insert($1.filter.processorKinds) } }
-
-    /// Whether anybody waits for what happens between a guest and its monitor.
-    var watchesCrossings: Bool {
-        entries.contains { [.vmexit, .vmentry, .transition].contains($0.filter.kind) }
-    }
 
     /// The memory whose accesses are waited for.
     var watchedMemory: [MemoryWatch] {

@@ -29,16 +29,13 @@ struct PricedCounts {
 
 extension CostModel {
     /// What all that was counted costs under a technique; unknown costs count as nothing.
-    ///
-    /// An exit is priced with the entry that ends it, also one to come.
     func cost(of counts: CostedCounts, under technique: Technique) -> UInt64 {
         var sum: UInt64 = 0
         func add(_ count: UInt64, _ cost: UInt64?) { sum &+= count &* (cost ?? 0) }
         for (kind, count) in zip(TransitionKind.allCases, counts.transfers) { add(count, cost(of: kind)) }
         for reason in ExitReason.allCases {
-            let count = counts.crossings.exits(from: nil, reason)
-            add(count, cost(ofExitFor: reason, under: technique))
-            add(count, cost(ofEntryAfter: reason, under: technique))
+            add(counts.crossings.exits(from: nil, reason), cost(ofExitFor: reason, under: technique))
+            add(counts.crossings.entries(to: nil, after: reason), cost(ofEntryAfter: reason, under: technique))
         }
         let each = counts.hostCrossings / UInt64(HostCrossing.allCases.count)
         for crossing in HostCrossing.allCases { add(each, cost(of: crossing)) }

@@ -166,34 +166,6 @@ package enum HostCrossing: Int, CaseIterable, Sendable {
     }
 }
 
-extension Transition.Point {
-    /// A place in a guest, as it sees it; by a technique the machine's processor may run it at another level.
-    init(_ point: PrivilegePoint, under technique: Technique, kernelRing: Int) {
-        self.init(
-            level: Level(cpl: point.cpl), depth: technique == .bare ? 0 : 1,
-            physicalRing: max(Int(point.cpl), kernelRing), physicalRIP: nil,
-            physicalCR3: nil, cs: point.cs, rip: point.rip, ss: point.ss, rsp: point.rsp, cr3: point.cr3,
-            rflags: point.rflags)
-    }
-
-    /// A place in a guest with where the machine's processor is.
-    init(_ point: PrivilegePoint, physical: PrivilegePoint, depth: Int, under technique: Technique) {
-        self.init(point, under: technique, kernelRing: 0)
-        self.depth = depth
-        physicalRing = Int(physical.cpl)
-        if physical.rip != point.rip { physicalRIP = physical.rip }
-        if physical.cr3 != point.cr3 { physicalCR3 = physical.cr3 }
-    }
-
-    /// A place in a monitor, or in the host of one.
-    init(monitor point: PrivilegePoint?, level: Level = .root, depth: Int) {
-        self.init(
-            level: level, depth: depth, physicalRing: level == .root ? 0 : level.rawValue, physicalRIP: nil,
-            physicalCR3: nil, cs: point?.cs ?? 0, rip: point?.rip ?? 0, ss: point?.ss ?? 0, rsp: point?.rsp ?? 0,
-            cr3: point?.cr3 ?? 0, rflags: point?.rflags ?? 0)
-    }
-}
-
 extension TransitionCause {
     /// The manuals' short name.
     package var text: String {

@@ -21,13 +21,29 @@ public enum TransitionFormat: String, CaseIterable, Sendable {
 
 extension TransitionLog {
     /// The records kept as text.
-    public func text(as format: TransitionFormat) -> String {
+    public func text(as format: TransitionFormat) -> String { text(as: format) { true } ?? "" }
+
+    /// The same; nil once `goesOn`, which is asked now and then, says no.
+    package func text(as format: TransitionFormat, while goesOn: () -> Bool) -> String? {
+        let name = guest?.configuration.name ?? "guest"
+        var text = ""
+        var isWhole = true
         switch format {
-        case .perfetto: PerfettoTrace(guest: guest?.configuration.name ?? "guest", rows.filter { !$0.isModelled }).text
-        case .csv: ([Self.columns.joined(separator: ",")] + rows.map(Self.csv)).joined(separator: "\n") + "\n"
-        case .ndjson: rows.map { Self.json($0) + "\n" }.joined()
-        case .html: TransitionReport(guest: guest?.configuration.name ?? "guest", rows: rows).html
+        case .perfetto:
+            var trace = PerfettoTrace(guest: name)
+            isWhole = forEachRow(while: goesOn) { if !$0.isModelled { trace.add($0) } }
+            trace.finish()
+            text = trace.text
+        case .csv:
+            text = Self.columns.joined(separator: ",") + "\n"
+            isWhole = forEachRow(while: goesOn) { text += Self.csv($0) + "\n" }
+        case .ndjson: isWhole = forEachRow(while: goesOn) { text += Self.json($0) + "\n" }
+        case .html:
+            var rows: [Transition] = []
+            isWhole = forEachRow(while: goesOn) { rows.append($0) }
+            if isWhole { text = TransitionReport(guest: name, rows: rows).html }
         }
+        return isWhole ? text : nil
     }
 
     private static let columns = [
@@ -104,38 +120,45 @@ private func jsonString(_ text: String) -> String {
 ///
 /// Trace Event Format: `ts` is in microseconds of guest time.
 private struct PerfettoTrace {
-    private var events: [String] = []
+    private(set) var text = "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
     private var open: [Level] = []
+    private var last: UInt64 = 0
     /// The number of the last exit, by which the arrow to the entry after it is known.
     private var exit: UInt64?
 
-    init(guest: String, _ rows: [Transition]) {
-        events.append(metadata("process_name", guest))
-        events.append(metadata("thread_name", "cpu 0"))
-        guard let first = rows.first, let last = rows.last else { return }
-        begin(first.before.level, "ring \(first.before.level)", first.time, nil)
-        for row in rows {
-            // Gone from without a record: the oldest ones are dropped first.
-            while open.count > 1, let top = open.last, top < row.before.level { end(row.time) }
-            if row.cause.hasPrefix("#") { instant(row) }
-            if row.after.level < row.before.level {
-                begin(row.after.level, "\(name(row.after.level)): \(row.cause)", row.time, row)
-            } else {
-                while let top = open.last, top < row.after.level { end(row.time) }
-                if open.last != row.after.level { begin(row.after.level, name(row.after.level), row.time, row) }
-            }
-            if row.after.level == .root {
-                exit = row.sequence
-                flow("s", row, row.sequence)
-            } else if row.before.level == .root, let left = exit {
-                flow("f", row, left)
-                exit = nil
-            }
-        }
-        while !open.isEmpty { end(last.time) }
+    init(guest: String) {
+        text += metadata("process_name", guest)
+        add(metadata("thread_name", "cpu 0"))
     }
 
-    var text: String { "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n" + events.joined(separator: ",\n") + "\n]}\n" }
+    mutating func add(_ row: Transition) {
+        if open.isEmpty { begin(row.before.level, name(row.before.level), row.time, nil) }
+        last = row.time
+        // Gone from without a record: the oldest ones are dropped first.
+        while open.count > 1, let top = open.last, top < row.before.level { end(row.time) }
+        if row.cause.hasPrefix("#") { instant(row) }
+        if row.after.level < row.before.level {
+            begin(row.after.level, "\(name(row.after.level)): \(row.cause)", row.time, row)
+        } else {
+            while let top = open.last, top < row.after.level { end(row.time) }
+            if open.last != row.after.level { begin(row.after.level, name(row.after.level), row.time, row) }
+        }
+        if row.after.level == .root {
+            exit = row.sequence
+            flow("s", row, row.sequence)
+        } else if row.before.level == .root, let left = exit {
+            flow("f", row, left)
+            exit = nil
+        }
+    }
+
+    /// Ends what is open and the text.
+    mutating func finish() {
+        while !open.isEmpty { end(last) }
+        text += "\n]}\n"
+    }
+
+    private mutating func add(_ event: String) { text += ",\n" + event }
 
     private func name(_ level: Level) -> String { level == .root ? "root" : "ring \(level)" }
 
@@ -155,20 +178,20 @@ private struct PerfettoTrace {
             ",\"args\":{\"rip before\":\"\(hexadecimal($0.before.rip))\",\"rip after\":\"\(hexadecimal($0.after.rip))\","
                 + "\"number\":\($0.sequence),\"instructions\":\($0.instructions)}"
         }
-        events.append("{\"name\":\(jsonString(name)),\(head("B", time))\(arguments ?? "")}")
+        add("{\"name\":\(jsonString(name)),\(head("B", time))\(arguments ?? "")}")
     }
 
     private mutating func end(_ time: UInt64) {
         open.removeLast()
-        events.append("{\(head("E", time))}")
+        add("{\(head("E", time))}")
     }
 
     private mutating func instant(_ row: Transition) {
-        events.append("{\"name\":\(jsonString(row.cause)),\"s\":\"t\",\(head("i", row.time))}")
+        add("{\"name\":\(jsonString(row.cause)),\"s\":\"t\",\(head("i", row.time))}")
     }
 
     private mutating func flow(_ phase: String, _ row: Transition, _ identifier: UInt64) {
-        events.append(
+        add(
             "{\"name\":\"exit\",\"cat\":\"vm\",\"id\":\(identifier),\"bp\":\"e\",\(head(phase, row.time))}")
     }
 }

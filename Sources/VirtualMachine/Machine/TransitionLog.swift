@@ -4,9 +4,16 @@ import X86Engine
 /// The privilege transitions of a guest: counters that are always on, and records while `isRecording`.
 public final class TransitionLog {
     weak var guest: Guest?
-    private var ring: [Transition] = []
+    private var ring: [KeptTransition] = []
     private var next = 0
-    private var sequence: UInt64 = 0
+    /// The calls to the hypervisor among what is kept, by number.
+    private var calls: [UInt64: Transition.Call] = [:]
+    /// The cost models of the hypervisors that the guest has been on; the last one is that of its own.
+    private var costModels: [CostModel] = []
+    /// The technique of the hypervisor that the guest is on.
+    private(set) var technique = Technique.bare
+    /// The number of the last transition, recorded or not.
+    package private(set) var sequence: UInt64 = 0
 
     /// How many records are kept; the oldest go first.
     public var capacity = 65_536
@@ -70,18 +77,46 @@ public final class TransitionLog {
     private(set) var hostCrossings: UInt64 = 0
 
     /// The last record.
-    public var last: Transition? { ring.isEmpty ? nil : ring[(next + ring.count - 1) % ring.count] }
+    public var last: Transition? { ring.isEmpty ? nil : row(ring.count - 1) }
 
     /// The record of a number, if it is kept.
-    package func record(numbered number: UInt64) -> Transition? {
-        guard let last, number <= last.sequence, last.sequence - number < UInt64(ring.count) else { return nil }
-        let index = ring.count - 1 - Int(last.sequence - number)
-        let found = ring[(next + index) % ring.count]
-        return found.sequence == number ? found : nil
+    package func record(numbered number: UInt64) -> Transition? { place(ofNumber: number).map { transition(ring[$0]) } }
+
+    /// Where in the ring the record of a number is.
+    private func place(ofNumber number: UInt64) -> Int? {
+        guard !ring.isEmpty else { return nil }
+        let last = ring[(next + ring.count - 1) % ring.count].sequence
+        guard number <= last, last - number < UInt64(ring.count) else { return nil }
+        let place = (next + ring.count - 1 - Int(last - number)) % ring.count
+        return ring[place].sequence == number ? place : nil
     }
 
+    /// How many records are kept.
+    public var rowCount: Int { ring.count }
+
     /// The records kept, oldest first.
-    public var rows: [Transition] { Array(ring[next...] + ring[..<next]) }
+    public var rows: [Transition] { rows(last: ring.count) }
+
+    /// The last records, oldest first; all of them if there are fewer.
+    public func rows(last count: Int) -> [Transition] { (max(ring.count - max(count, 0), 0)..<ring.count).map(row) }
+
+    /// Goes through the records kept, oldest first; false if `goesOn`, which is asked now and then, ends that.
+    func forEachRow(while goesOn: () -> Bool, _ body: (Transition) -> Void) -> Bool {
+        for index in ring.indices {
+            if index & 0x3FF == 0, !goesOn() { return false }
+            body(row(index))
+        }
+        return true
+    }
+
+    /// The record at an index, the oldest having 0.
+    private func row(_ index: Int) -> Transition {
+        guest?.monitor?.explainLastExit()
+        return transition(ring[(next + index) % ring.count])
+    }
+
+    /// What is kept, oldest first.
+    private var kept: [KeptTransition] { Array(ring[next...] + ring[..<next]) }
 
     /// How far the log has come, for snapshots.
     struct Progress {
@@ -100,8 +135,9 @@ public final class TransitionLog {
                 sequence: sequence, crossings: crossings, hostCrossings: hostCrossings, priced: guest?.pricedCounts)
         }
         set {
-            ring = rows.filter { $0.sequence <= newValue.sequence }
+            ring = kept.filter { $0.sequence <= newValue.sequence }
             next = 0
+            calls = calls.filter { $0.key <= newValue.sequence }
             sequence = newValue.sequence
             uncounted = (guest?.monitor?.statistics.crossings ?? CrossingCounters()).since(newValue.crossings)
             hostCrossings = newValue.hostCrossings
@@ -113,65 +149,76 @@ public final class TransitionLog {
     func crossHost() {
         hostCrossings &+= UInt64(HostCrossing.allCases.count)
         guard isRecording, let guest else { return }
-        var before = Transition.Point(monitor: nil, depth: 0)
         for crossing in HostCrossing.allCases {
-            let level: Level =
-                switch crossing {
-                case .toKernel, .fromProcess: .ring0
-                case .toProcess: .ring3
-                case .fromKernel: .root
-                }
-            let after = Transition.Point(monitor: nil, level: level, depth: 0)
-            _ = record(
-                Transition(
-                    sequence: 0, time: guest.time, instructions: guest.instructions,
-                    technique: guest.configuration.technique, mechanism: .host(crossing), before: before, after: after))
-            before = after
+            _ = keep(
+                KeptTransition(
+                    time: guest.time, instructions: guest.instructions, technique: technique,
+                    occurrence: .host(crossing)))
         }
     }
-
-    /// The guest's own change of level, as its processor reports it.
-    func record(_ record: TransitionRecord) -> Transition {
-        // One look at the weak reference, which is slow.
-        let guest = guest
-        let technique = guest?.configuration.technique ?? .bare
-        let own: UInt64 = record.cause.isInstruction ? 1 : 0
-        let kernelRing = kernelRing(of: guest)
-        return self.record(
-            Transition(
-                sequence: 0, time: (guest?.time ?? 0) &+ own, instructions: (guest?.instructions ?? 0) &+ own,
-                technique: technique,
-                mechanism: .transfer(record.cause), gateRecord: record.gate,
-                before: Transition.Point(record.before, under: technique, kernelRing: kernelRing),
-                after: Transition.Point(record.after, under: technique, kernelRing: kernelRing),
-                switchedStack: record.switchedStack,
-                vector: record.cause.vector, errorCode: record.cause.errorCode, address: record.address))
-    }
-
-    /// The ring at which the machine's processor runs the guest's kernel.
-    private func kernelRing(of guest: Guest?) -> Int { Int(guest?.monitor?.kernelRing ?? 0) }
 
     /// Counts a transition that nobody looks at.
     func number() { sequence += 1 }
 
-    /// Numbers a transition, and keeps it while `isRecording`.
-    func record(_ unnumbered: Transition) -> Transition {
+    /// What comes from now on happens under a hypervisor.
+    func goOn(under hypervisor: HypervisorConfiguration) {
+        technique = hypervisor.technique
+        if costModels.last != hypervisor.costs { costModels.append(hypervisor.costs) }
+    }
+
+    /// Numbers a transition, and keeps it while `isRecording`, with the call that it is for.
+    func keep(_ unnumbered: KeptTransition, _ call: Transition.Call? = nil) -> KeptTransition {
         number()
-        var transition = unnumbered
-        transition.sequence = sequence
-        transition.cost = guest?.configuration.hypervisor.costs.cost(of: transition)
-        guard isRecording, capacity > 0 else { return transition }
+        var kept = unnumbered
+        kept.sequence = sequence
+        kept.costModel = costModels.count - 1
+        guard isRecording, capacity > 0 else { return kept }
         if ring.count < capacity {
             // A ring that was full once and then cut or enlarged begins anew in order.
             if next != 0 {
-                ring = rows
+                ring = self.kept
                 next = 0
             }
-            ring.append(transition)
+            ring.append(kept)
         } else {
-            ring[next % ring.count] = transition
-            next = (next + 1) % ring.count
+            let place = next % ring.count
+            if !calls.isEmpty { calls[ring[place].sequence] = nil }
+            ring[place] = kept
+            next = (place + 1) % ring.count
+        }
+        if let call { calls[sequence] = call }
+        return kept
+    }
+
+    /// Notes why the guest was left by an exit of which that was not known yet, and the call that it was for.
+    func explain(_ number: UInt64, _ reason: ExitReason, _ call: Transition.Call?) {
+        guard let place = place(ofNumber: number), case .crossing(var crossing) = ring[place].occurrence else { return }
+        crossing.reason = reason
+        ring[place].occurrence = .crossing(crossing)
+        if let call { calls[number] = call }
+    }
+
+    private func transition(_ kept: KeptTransition) -> Transition { transition(kept, calls[kept.sequence]) }
+
+    /// A transition with the call that it is for, in words and with its price.
+    func transition(_ kept: KeptTransition, _ call: Transition.Call?) -> Transition {
+        var transition = Transition(kept, call)
+        if costModels.indices.contains(kept.costModel) {
+            transition.cost = costModels[kept.costModel].cost(of: transition)
         }
         return transition
+    }
+}
+
+extension Guest {
+    /// The guest's own change of level, as its processor reports it.
+    func kept(_ record: TransitionRecord) -> KeptTransition { kept(record, time: time, instructions: instructions) }
+
+    /// The same when the processor had come to a time, with so many instructions.
+    func kept(_ record: TransitionRecord, time: UInt64, instructions: UInt64) -> KeptTransition {
+        let own: UInt64 = record.cause.isInstruction ? 1 : 0
+        return KeptTransition(
+            time: time &+ own, instructions: instructions &+ own, technique: transitions.technique,
+            occurrence: .transfer(record, kernelRing: monitor?.kernelRing ?? 0))
     }
 }

@@ -10,14 +10,16 @@ extension Guest {
     /// Writes a snapshot of the guest to a file.
     ///
     /// A file that was there stays whole until the new one is. Throws if something is to be done later for a script or
-    /// program (`after`), since no file can hold that.
-    public func save(to path: String) throws(SnapshotFileError) {
-        try save(to: path) { body throws(FileReplacementError) in try FileReplacement.write(to: path, body) }
+    /// program (`after`), since no file can hold that; and when `checkpoint`, which is asked now and then, says false.
+    public func save(to path: String, checkpoint: @escaping () -> Bool = { true }) throws(SnapshotFileError) {
+        try save(to: path, checkpoint: checkpoint) { body throws(FileReplacementError) in
+            try FileReplacement.write(to: path, body)
+        }
     }
 
     /// Writes a snapshot with what opens and replaces the file.
     package func save(
-        to path: String,
+        to path: String, checkpoint: @escaping () -> Bool = { true },
         _ replace: ((FileReplacement.Sink) throws(FileReplacementError) -> Void) throws(FileReplacementError) -> Void
     ) throws(SnapshotFileError) {
         let snapshot: GuestSnapshot
@@ -25,7 +27,12 @@ extension Guest {
         var failure: SnapshotFileError?
         do throws(FileReplacementError) {
             try replace { sink throws(FileReplacementError) in
-                do { try SnapshotFile.write(snapshot, of: self, named: path, sink) } catch {
+                do {
+                    try SnapshotFile.write(snapshot, of: self, named: path) { bytes throws(FileReplacementError) in
+                        guard checkpoint() else { throw FileReplacementError(reason: "interrupted") }
+                        try sink(bytes)
+                    }
+                } catch {
                     failure = error as? SnapshotFileError
                     throw error as? FileReplacementError ?? FileReplacementError(reason: "")
                 }

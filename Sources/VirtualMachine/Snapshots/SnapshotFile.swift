@@ -59,7 +59,7 @@ public enum SnapshotFileError: Error, Equatable, CustomStringConvertible {
 package enum SnapshotFile {
     /// As PNG's: it shows conversions of line ends and cut-off eighth bits.
     static let signature: [UInt8] = [0x89, 0x56, 0x53, 0x4E, 0x0D, 0x0A, 0x1A, 0x0A]
-    package static let format: UInt32 = 1
+    package static let format: UInt32 = 2
     static let headerSize = 48
     private static let checksumOffset = 40
     private static let pageSize = 4096

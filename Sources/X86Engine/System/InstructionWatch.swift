@@ -45,6 +45,11 @@ extension Processor {
         }
     }
 
+    /// Whether `.execute` was reported for the next instruction, so that going on does not report it again.
+    package var hasReportedInstruction: Bool {
+        control.pointee.reportedAddress == InstructionReport(time: state.pointee.time, rip: state.pointee.rip)
+    }
+
     /// Reports the next instruction if its address is watched; true if it was, and everything is to be looked at anew.
     func reportWatchedAddress() -> Bool {
         let s = state
