@@ -56,10 +56,10 @@ package protocol MonitorObserver: AnyObject {
     /// stand for the instruction that left, `.inject` raises a fault in its place. The verdict on an entry is not looked
     /// at.
     func crossed(_ crossing: MonitorCrossing) -> EventVerdict
-    /// Is asked before a crossing is made, with the guest's privilege level: true if nobody looks at it and all who wait
-    /// for it have been told, so that `crossed` is not called.
+    /// Is asked before a crossing is made, with the guest's privilege level and the cause's `code`: true if nobody looks
+    /// at it and all who wait for it have been told, so that `crossed` is not called.
     func notices(
-        _ direction: MonitorCrossing.Direction, _ cause: MonitorCause, _ reason: ExitReason, level: UInt8
+        _ direction: MonitorCrossing.Direction, _ reason: ExitReason, level: UInt8, code: () -> UInt64?
     ) -> Bool
     /// Is asked, before the guest's watchers are, about a change of level inside the guest at a guest time: true if
     /// nobody looks at it and it has been noted where that is wished, so that the guest's state need not be brought back.
@@ -126,6 +126,15 @@ package enum MonitorCause: Equatable, Sendable {
     case hypercall(Hypercall)
     /// Something is due, or a watched place was met.
     case interruption
+
+    /// The basic exit reason, the exit code, or the vector that left the guest.
+    package var code: UInt64? {
+        switch self {
+        case .exit(let exit): exit.code
+        case .exception(let vector, _, _): UInt64(vector)
+        case .start, .systemCall, .callOut, .branch, .hypercall, .interruption: nil
+        }
+    }
 }
 
 extension VMExit {

@@ -135,6 +135,7 @@ struct LimitTests {
             try manager.createSymbolicLink(
                 at: root.appendingPathComponent(link), withDestinationURL: root.appendingPathComponent(target))
         }
+        #expect(mkfifo(root.path + "/in/pipe", 0o600) == 0)
         let (path, files) = (root.path, Files.reading(root.path + "/in").writing(root.path + "/out"))
         func run(_ call: String, _ files: Files) throws -> Value {
             try Session(limits: .untrusted, files: files).run(
@@ -145,7 +146,7 @@ struct LimitTests {
         for call in [
             "file.text(\"\(path)/other/secret\")", "file.text(\"\(path)/in/../other/secret\")",
             "file.text(\"\(path)/in/link\")", "file.text(\"\(path)/in/folder/secret\")",
-            "file.text(\"\(path)/in\")", "file.write(\"\(path)/in/new\", \"x\")",
+            "file.text(\"\(path)/in\")", "file.text(\"\(path)/in/pipe\")", "file.write(\"\(path)/in/new\", \"x\")",
             "file.write(\"\(path)/out/link\", \"x\")", "file.write(\"\(path)/out/../in/new\", \"x\")",
             "linux.bzImage(\"\(path)/other/secret\")", "linux.vmlinux(\"\(path)/in/link\")",
         ] {

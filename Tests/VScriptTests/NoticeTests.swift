@@ -76,6 +76,24 @@ struct NoticeTests {
         }
     }
 
+    @Test(
+        "that look at registers alone see and set the same as handlers that look at the event",
+        arguments: [nil, "vmx", "svm", "translate"] as [String?])
+    func registers(technique: String?) throws {
+        let declared = Self.guest(on: technique)
+        let run = "\ng.run(within: 1 ms)\n[n, sum, g.digest, g.instructions]"
+        for event in Self.events {
+            func body(_ registers: String, _ also: String) -> String {
+                "var n = 0\nvar sum = 0\non g.\(event) if \(registers)ebx < 12 { \(also)n += 1; "
+                    + "sum = sum &* 31 &+ (\(registers)rip ^ \(registers)ah); if \(registers)CF { sum &+ 1 }; "
+                    + "\(registers)r15 = n }"
+            }
+            let plain = try result(declared + body("$", "") + run)
+            #expect(try result(declared + body("$", "event.kind; ") + run) == plain, "\(event)")
+            #expect(try result(declared + body("event.cpu.", "") + run) == plain, "\(event)")
+        }
+    }
+
     @Test("there are such events at all")
     func events() throws {
         let counts = try result(
@@ -102,6 +120,27 @@ struct NoticeTests {
         }
 
         """
+
+    @Test("may be replaced by the thousand while they run")
+    func replaced() throws {
+        #expect(
+            try result(
+                Self.loop + """
+                    var n = 0
+                    var others = 0
+                    on g.syscall {
+                      n += 1
+                      for i in 0..<20 {
+                        let h = on g.syscall { others += 1 }
+                        h.off()
+                      }
+                      let last = on g.syscall { others += 1; n += 100 }
+                      if n % 2 == 0 { last.off() } else { on g.transition { last.off() } }
+                    }
+                    g.run(instructions: 300)
+                    [n, others]
+                    """) == "[100, 0]")
+    }
 
     @Test("are called in the order of their installation, and from the next event on")
     func order() throws {

@@ -4,7 +4,13 @@ enum ValuePool {
     static let preamble = """
         import flat
         host lab { memory: 64 MiB }
-        hypervisor vt on lab { technique: .translate }
+        hypervisor vt on lab { technique: .vmx }
+        guest inner on vt {
+          memory: 1 MiB
+          boot: .long
+          ring 0 { asm { start: cpuid
+            jmp start } }
+        }
         let image = flat.image(hex"f4", at: 0x7c00, mode: .real)
         var label = nil
         guest g {
@@ -91,5 +97,6 @@ enum ValuePool {
         "device event": ["touched"],
         "timer": ["timer", "g.after(0 s, identity)"],
         "snapshot": ["g.snapshot()"],
+        "control structure": ["inner.cpu.vmcs"],
     ]
 }

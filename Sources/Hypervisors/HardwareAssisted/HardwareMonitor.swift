@@ -356,7 +356,8 @@ package final class HardwareMonitor: GuestMonitor {
 
     private func report(_ direction: MonitorCrossing.Direction) -> EventVerdict {
         guard let observer else { return .proceed }
-        if observer.notices(direction, lastCause, lastReason, level: guest.state.pointee.cpl) { return .proceed }
+        let level = guest.state.pointee.cpl
+        if observer.notices(direction, lastReason, level: level, code: { lastCause.code }) { return .proceed }
         let rip = guest.state.pointee.rip
         let crossing = MonitorCrossing(
             technique: technique, direction: direction, cause: lastCause, reason: lastReason,

@@ -455,7 +455,8 @@ package final class SoftwareMonitor: GuestMonitor {
 
     private func report(_ direction: MonitorCrossing.Direction, physical: PrivilegePoint) -> EventVerdict {
         guard let observer else { return .proceed }
-        if observer.notices(direction, lastCause, lastReason, level: guest.state.pointee.cpl) { return .proceed }
+        let level = guest.state.pointee.cpl
+        if observer.notices(direction, lastReason, level: level, code: { lastCause.code }) { return .proceed }
         var crossing = MonitorCrossing(
             technique: technique, direction: direction, cause: lastCause, reason: lastReason,
             guest: guest.privilegePoint(at: guest.state.pointee.rip), physical: physical, monitor: entryPoint,

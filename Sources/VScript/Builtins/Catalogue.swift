@@ -54,6 +54,11 @@ package enum Catalogue {
             "cpu", "A processor; registers such as `rax` and flags such as `IF` are members too.",
             CPUObject.table.entries),
         Section(
+            "control structure",
+            "What `cpu.vmcs` and `cpu.vmcb` are; fields are members by name (<doc:ControlStructures>), and elements by "
+                + "number.",
+            ControlStructureObject.table.entries),
+        Section(
             "memory", "Memory of a guest; `mem[address]` is a byte, `mem[range]` bytes.", MemoryObject.table.entries),
         Section("console", "What a guest writes and reads.", ConsoleObject.table.entries),
         Section("transitions", "The changes of privilege of a guest.", TransitionsObject.table.entries),

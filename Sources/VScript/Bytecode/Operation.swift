@@ -24,7 +24,7 @@ enum Operation: UInt8, CaseIterable {
     case getVariable
     /// R[A] = the content of the box U[B], whose name is K[C]
     case getSharedVariable
-    /// the content of the box U[B] = R[A]
+    /// the content of the box U[B], whose name is K[C], = R[A]
     case setSharedVariable
     /// R[A] = a new box that holds R[B]
     case makeBox

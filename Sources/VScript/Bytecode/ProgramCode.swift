@@ -172,16 +172,25 @@ struct DeclarationSite: Sendable {
     let isNested: Bool
 }
 
+/// What the code of a handler does with its event, which decides how much must be made for it.
+package enum EventUse: Sendable {
+    /// It does not look at it.
+    case nothing
+    /// It looks at registers, which are the processor's.
+    case registers
+    /// It looks at it while it runs.
+    case looks
+    /// It may keep it for longer.
+    case kept
+}
+
 /// `on event { … }`.
 struct HandlerSite: Sendable {
     let place: Place
     let filter: Place
     /// Whether it stands directly in a declaration's body.
     let isNested: Bool
-    /// Whether the body looks at the event.
-    let usesEvent: Bool
-    /// Whether the body may keep the event beyond its end.
-    let keepsEvent: Bool
+    let use: EventUse
 }
 
 /// `asm { … }`: stretches of text and spliced values in turn, then the arguments.

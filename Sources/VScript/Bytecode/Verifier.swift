@@ -91,7 +91,7 @@ struct Verifier {
         case .getVariable, .setSharedVariable, .getSharedVariable:
             try registers(i.a)
             try entry(i.b, of: function.captures.count, "a variable")
-            if i.operation == .getSharedVariable { try name(i.c, position) }
+            if i.operation != .getVariable { try name(i.c, position) }
         case .getBox, .getRegister, .setRegister:
             try registers(i.a)
             try registers(i.b)

@@ -355,7 +355,7 @@ extension FunctionGenerator {
         }
         let site = HandlerSite(
             place: Place(span), filter: Place(handler.filter.span), isNested: handler.declaration != nil,
-            usesEvent: handler.event.isUsed, keepsEvent: handler.event.mayBeKept || handler.event.isCaptured)
+            use: handler.event.eventUse)
         emit(.makeHandler, base, 0, program.add(site), at: span)
         if base != target { emit(.move, target, base, at: span) }
     }
@@ -377,6 +377,15 @@ extension FunctionGenerator {
             .makeAssembly, base, 0,
             program.add(AssemblySite(segments: segments, call: program.call(assembly.arguments))), at: span)
         if base != target { emit(.move, target, base, at: span) }
+    }
+}
+
+extension Binding {
+    /// What a handler does with its event.
+    fileprivate var eventUse: EventUse {
+        guard isUsed else { return .nothing }
+        if isCaptured || mayBeKept { return .kept }
+        return isOnlyForRegisters ? .registers : .looks
     }
 }
 

@@ -288,7 +288,8 @@ final class FunctionGenerator {
         switch locate(binding) {
         case .register(let target): if target != register { emit(.move, target, register, at: span) }
         case .box(let box): emit(.setBox, register, box, at: span)
-        case .shared(let index): emit(.setSharedVariable, register, index, at: span)
+        case .shared(let index):
+            emit(.setSharedVariable, register, index, program.constant(.name(binding.name)), at: span)
         case .variable, .current: break
         }
     }

@@ -13,6 +13,8 @@ struct Resolver {
     var diagnostics: [Diagnostic] = []
     /// The names that nothing declares, so far.
     private var unknownNames: Set<String> = []
+    /// The labels of `asm` blocks in the declarations so far.
+    var labels: Set<String> = []
     var scope: Scope
     let stack = StackGuard()
     /// The ring whose body is being checked, if its privileges are.
@@ -109,7 +111,9 @@ struct Resolver {
         case .function(let function): declare(function.name, .function, isReady: true)
         case .import(let statement): declare(statement.name, .module, isReady: false)
         case .declaration(let declaration):
-            if case .name(let name) = declaration.label { declare(name, .declaration, isReady: false) }
+            if case .name(let name) = declaration.label, !isCallWithoutParentheses(declaration) {
+                declare(name, .declaration, isReady: false)
+            }
         case .expression(.assembly(let assembly)):
             guard case .declaration = scope.kind else { return }
             for label in AssemblyLabels.find(in: assembly) { declare(label, .label, isReady: true) }
@@ -200,7 +204,7 @@ struct Resolver {
                     related: [Diagnostic.Label(binding.span, "declared here")])
             }
             refer(to: binding)
-            if binding.kind == .predefined { binding.mayBeKept = true }
+            if binding.kind == .predefined { (binding.mayBeKept, binding.isOnlyForRegisters) = (true, false) }
             return Node(name.span, .variable(binding))
         case .member(let own):
             refer(to: own)
@@ -229,9 +233,15 @@ struct Resolver {
             .unknownName, "there is no `\(name.text)` here", at: name.span,
             label: guess.map { "did you mean `\($0)`?" } ?? ForeignNames.hints[name.text]
                 ?? (isAssigned ? "declare it with `var \(name.text) = …`" : ""),
-            notes: modules.contains(name.text) ? ["`import \(name.text)` makes the module known"] : [],
+            notes: notes(on: name.text),
             fixes: guess.map { [.replace(name.span, with: $0)] } ?? (isAssigned ? [.insert("var ", at: name.span)] : [])
         )
+    }
+
+    private func notes(on name: String) -> [String] {
+        if modules.contains(name) { return ["`import \(name)` makes the module known"] }
+        return labels.contains(name)
+            ? ["a label is a name in its guest's body; elsewhere it is `guest.symbols.\(name)`"] : []
     }
 
     private var visibleNames: [String] {

@@ -21,6 +21,8 @@ final class Binding {
     var isAssigned = false
     /// Whether anything refers to it.
     var isUsed = false
+    /// Of a handler's event: whether all that refers to it are registers, `$rax`, which are the processor's.
+    var isOnlyForRegisters = true
     /// Of a handler's event: whether it is used otherwise than for a property or a method called at once, so that it
     /// may be kept longer than the handler runs.
     var mayBeKept = false

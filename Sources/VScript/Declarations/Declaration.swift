@@ -119,10 +119,8 @@ package final class Handler: TabledObject {
     package let filter: EventPattern
     /// Where the handler stands.
     package let span: SourceSpan
-    /// Whether its code looks at the event; if not, it may be called without one.
-    package let usesEvent: Bool
-    /// Whether its code may keep the event; if not, one object can stand for all its events in turn.
-    package let keepsEvent: Bool
+    /// What its code does with the event.
+    package let use: EventUse
     /// Evaluates the guard and, if it is true, the body.
     private let body: KeptCell
     // SAFETY: the session owns the interpreter, and its handlers are taken out of guests before it goes
@@ -133,13 +131,11 @@ package final class Handler: TabledObject {
     package private(set) var isOff = false
 
     init(
-        _ filter: EventPattern, span: SourceSpan, usesEvent: Bool, keepsEvent: Bool, body: Cell,
-        in interpreter: Interpreter
+        _ filter: EventPattern, span: SourceSpan, use: EventUse, body: Cell, in interpreter: Interpreter
     ) {
         self.filter = filter
         self.span = span
-        self.usesEvent = usesEvent
-        self.keepsEvent = keepsEvent
+        self.use = use
         self.body = KeptCell(body, in: interpreter.heap)
         self.interpreter = interpreter
     }

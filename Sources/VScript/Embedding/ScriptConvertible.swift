@@ -52,6 +52,11 @@ extension ScriptConvertible where Self: FixedWidthInteger {
     }
 }
 
+extension ScriptConvertible where Self: FixedWidthInteger {
+    /// The int of a script's value: `try Int(session.call("score"))`.
+    public init(_ value: Value) throws { try self.init(scriptValue: value) }
+}
+
 extension Int: ScriptConvertible {}
 extension Int8: ScriptConvertible {}
 extension Int16: ScriptConvertible {}

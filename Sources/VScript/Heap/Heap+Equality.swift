@@ -83,20 +83,33 @@ extension Heap {
         return left.count < right.count
     }
 
-    /// Makes a value's collections unchangeable, as a module's are once it has loaded.
+    /// Makes a value's collections unchangeable, and the variables that its functions share, as a module's are once it
+    /// has loaded.
     func freeze(_ cell: Cell) {
         var pending = [cell]
         while let next = pending.popLast() {
-            guard next.kind == .list || next.kind == .map else { continue }
+            switch next.kind {
+            case .list, .map, .closure, .boundMethod, .box: break
+            case .nil, .bool, .int, .unsigned, .float, .duration, .symbol, .unset, .string, .bytes, .range, .object,
+                .regex, .hostFunction, .builtin:
+                continue
+            }
             let header = next.block.assumingMemoryBound(to: BlockHeader.self)
             guard !header.pointee.isFrozen else { continue }
             header.pointee.isFrozen = true
-            if next.kind == .list {
-                pending += next.list.buffer
-            } else {
+            switch next.kind {
+            case .list: pending += next.list.buffer
+            case .map:
                 for position in 0..<next.map.pointee.used {
                     if let entry = entry(at: position, of: next.map) { pending.append(entry.value) }
                 }
+            case .box: pending.append(next.box.pointee.value)
+            case .closure:
+                for index in 0..<Int(header.pointee.count) { pending.append(next.closure.variables[index]) }
+            case .boundMethod: pending.append(next.boundMethod.pointee.receiver)
+            case .nil, .bool, .int, .unsigned, .float, .duration, .symbol, .unset, .string, .bytes, .range, .object,
+                .regex, .hostFunction, .builtin:
+                break
             }
         }
     }

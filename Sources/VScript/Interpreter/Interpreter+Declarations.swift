@@ -92,8 +92,7 @@ extension Interpreter {
             throw failure
         }
         let handler = Handler(
-            event, span: span(site.place), usesEvent: site.usesEvent, keepsEvent: site.keepsEvent,
-            body: base[i.a + 1], in: self)
+            event, span: span(site.place), use: site.use, body: base[i.a + 1], in: self)
         if site.isNested, event.source == nil, base[i.a + 2].kind == .object,
             let declaration = heap.hosted.object(base[i.a + 2]) as? Declaration
         {

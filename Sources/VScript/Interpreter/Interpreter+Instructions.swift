@@ -17,7 +17,7 @@ extension Interpreter {
         case .getVariable: r[i.a] = closure?.variables[i.b] ?? .nil
         case .getSharedVariable: r[i.a] = try content(of: closure?.variables[i.b] ?? .nil, i.c)
         case .getBox: r[i.a] = try content(of: r[i.b], i.c)
-        case .setSharedVariable: try setContent(of: closure?.variables[i.b] ?? .nil, r[i.a])
+        case .setSharedVariable: try setContent(of: closure?.variables[i.b] ?? .nil, r[i.a], i.c)
         case .setBox: try setContent(of: r[i.b], r[i.a])
         case .makeBox: r[i.a] = try heap.box(r[i.b])
 
@@ -141,8 +141,14 @@ extension Interpreter {
             .usedBeforeDeclaration, "`\(heap.text(heap.constants[name]))` is used before it has a value")
     }
 
-    private func setContent(of box: Cell, _ value: Cell) throws {
+    private func setContent(of box: Cell, _ value: Cell, _ name: Int? = nil) throws {
         guard box.kind == .box else { throw malformed() }
+        if box.box.pointee.header.isFrozen, let name {
+            throw HostFailure(
+                .frozen,
+                "`\(heap.text(heap.constants[name]))` belongs to a module that has loaded: it does not change any more",
+                notes: ["what changes belongs to whoever imports the module, who can pass a list or a map"])
+        }
         box.box.pointee.value = value
     }
 

@@ -1,4 +1,5 @@
 import VScriptSyntax
+import VirtualMachine
 
 // What `value.name` and `value[key]` do with values of each type.
 
@@ -219,23 +220,40 @@ extension Interpreter {
     // MARK: - Registers
 
     func register(_ name: Cell, of event: Cell) throws -> Cell {
-        if event.kind == .object, let object = heap.hosted.object(event) as? EventObject,
-            let value = object.register(name.string.text)
-        {
-            return try heap.cell(value)
+        let processor = try processor(of: event)
+        if let reader = registerReader(name) {
+            switch processor.view.read(reader) {
+            case .number(let value): return .unsigned(value)
+            case .flag(let value): return .bool(value)
+            }
         }
-        return try member(name, of: try processor(of: event))
+        guard let value = try processor.member(name.string.text) else {
+            throw noMember(name, of: try heap.object(processor))
+        }
+        return try heap.cell(value)
+    }
+
+    /// How a register is read, looked up once for each name that the code has.
+    private func registerReader(_ name: Cell) -> RegisterReader? {
+        if let known = registerReaders[name.bits] { return known }
+        let reader = RegisterReader(name.string.text)
+        registerReaders[name.bits] = reader
+        return reader
     }
 
     func setRegister(_ name: Cell, of event: Cell, _ new: Cell) throws {
         var cache = MemberCache(name: name, call: -1)
-        try setMember(try processor(of: event), &cache, new)
+        try setMember(try heap.object(try processor(of: event)), &cache, new)
     }
 
-    private func processor(of event: Cell) throws -> Cell {
-        guard event.kind == .object else { throw malformed() }
-        let processor = try member(try heap.name("cpu"), of: event)
-        guard processor.kind == .object else { throw malformed() }
+    /// The processor whose registers `$rax` and the like are: the event's, or what a handler that looks at nothing else
+    /// is called with.
+    private func processor(of event: Cell) throws -> CPUObject {
+        let object = heap.hosted.object(event)
+        if let processor = object as? CPUObject { return processor }
+        guard let object = try object?.member("cpu"), case .object(let value) = object,
+            let processor = value as? CPUObject
+        else { throw malformed() }
         return processor
     }
 

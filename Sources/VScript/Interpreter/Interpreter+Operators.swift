@@ -37,7 +37,10 @@ extension Interpreter {
         case (.complement, .int), (.complement, .unsigned): return .unsigned(~operand.bits)
         case (.not, .bool): return .bool(!operand.bool)
         case (.negate, _), (.complement, _), (.not, _):
-            throw HostFailure(.wrongOperand, "`\(operation.rawValue)` does not take \(heap.typeName(operand))")
+            let isNumber = operation == .not && operand.isAnyInt
+            throw HostFailure(
+                .wrongOperand, "`\(operation.rawValue)` does not take \(heap.typeName(operand))",
+                notes: isNumber ? ["compare with `== 0`; `~` turns the bits of an int around"] : [])
         }
     }
 
@@ -155,6 +158,14 @@ extension Interpreter {
     private func hint(_ operation: BinaryOperator, _ left: Cell, _ right: Cell) -> String? {
         if operation == .add, left.isString || right.isString {
             return "to put a value into a text, write `\"… \\(value)\"`"
+        }
+        if operation == .multiply, left.isString, right.isAnyInt { return "write `text.repeated(count)`" }
+        if operation == .multiply, left.kind == .list, right.isAnyInt {
+            return "write `(0..<count).map(fn(i) { value })`"
+        }
+        if left.kind == .duration && right.isAnyInt || left.isAnyInt && right.kind == .duration {
+            let number = left.isAnyInt ? left : right
+            return "a time has a unit, as in `\(heap.text(number)) s` or `\(heap.text(number)) ms`"
         }
         guard left.isAnyInt, operation == .and || operation == .or else { return nil }
         let bits = operation == .and ? "&" : "|"

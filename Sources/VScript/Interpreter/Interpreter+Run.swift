@@ -50,7 +50,7 @@ extension Interpreter {
                 }
             case .setSharedVariable:
                 let box = r[-1].closure.variables[i.b]
-                if box.tag == Cell.tag(.box) {
+                if box.tag == Cell.tag(.box), !box.box.pointee.header.isFrozen {
                     box.box.pointee.value = r[i.a]
                     continue
                 }

@@ -1,4 +1,5 @@
 import VScriptSyntax
+import VirtualMachine
 
 /// Runs the bytecode of one session.
 ///
@@ -42,6 +43,8 @@ final class Interpreter {
     /// The calls of all programs, by the operand that loading has given them.
     private(set) var calls: [CallSite] = []
     let caches = RawArray<MemberCache>()
+    /// How registers are read, by the payload of their names; constants, which names in code are, stay where they are.
+    var registerReaders: [UInt64: RegisterReader] = [:]
     /// Where the caches and the constants are now.
     var cacheBase: UnsafeMutablePointer<MemberCache>
     var constantBase: UnsafeMutablePointer<Cell>
@@ -210,11 +213,12 @@ final class Interpreter {
     /// The value of a script's last statement and those of its names.
     typealias ProgramResult = (value: Cell, names: [(String, Cell)])
 
-    /// Runs a script.
-    func run(_ program: ProgramCode) throws -> ProgramResult {
+    /// Runs a script; a module's names do not change any more once it has run.
+    func run(_ program: ProgramCode, isModule: Bool = false) throws -> ProgramResult {
         let (closure, registers) = try prepare(program)
         let base = heap.stackTop + 1
         let value = try enter(closure, arguments: [], clearing: registers)
+        if isModule { for export in program.names { heap.freeze(base[export.register]) } }
         return (value, names(of: program, at: base))
     }
 
@@ -472,11 +476,11 @@ extension Operation {
 
     var table: Table {
         switch self {
-        case .loadConstant, .getSharedVariable, .getBox, .getRegister, .setRegister: .constants
+        case .loadConstant, .getSharedVariable, .setSharedVariable, .getBox, .getRegister, .setRegister: .constants
         case .callMethod, .append, .getMember, .setMember: .caches
         case .call, .callCurrent: .calls
         case .makeClosure: .functions
-        case .loadNil, .loadUnset, .loadBool, .loadInt, .loadCurrent, .move, .getVariable, .setSharedVariable,
+        case .loadNil, .loadUnset, .loadBool, .loadInt, .loadCurrent, .move, .getVariable,
             .makeBox, .setBox, .shiftLeft, .shiftRight, .wrappingShiftLeft, .multiply, .divide, .remainder, .bitAnd,
             .wrappingMultiply, .add, .subtract, .bitOr, .bitXor, .wrappingAdd, .wrappingSubtract, .closedRange,
             .halfOpenRange, .countedRange, .coalesce, .equal, .notEqual, .less, .lessOrEqual, .greater,

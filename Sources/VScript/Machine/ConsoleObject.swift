@@ -127,7 +127,9 @@ final class ConsoleObject: HostObject {
         } isDone: {
             $0.match != nil
         } finish: { [owner] result in
-            _ = owner.stopped(result.stop, at: arguments.span)
+            let stop = owner.stopped(result.stop, at: arguments.span)
+            // What the wait fails with tells of a crash.
+            stop.isNoticed = result.match == nil
             return try finish(result.stop, result.match)
         }
     }

@@ -332,7 +332,13 @@ final class GuestObject: TabledObject, EventSource {
         if filter.isPhysical { watchedPages += filter.watchedPages(in: guest) }
         try session.pay(handlers.count + (filter.isPhysical ? watchedPages / 64 : 0))
         let key = ObjectIdentifier(handler)
-        let id = handler.usesEvent ? observe(filter, handler) : notice(filter, handler)
+        let id =
+            switch handler.use {
+            case .nothing: notice(filter, handler)
+            case .registers: notice(filter, handler, try handler.keep(CPUObject(self)))
+            case .looks: observe(filter, handler)
+            case .kept: observeAnew(filter, handler)
+            }
         handlers[key] = (handler, id)
         handler.remove = { [weak self] in
             guard let self, let entry = handlers.removeValue(forKey: key) else { return }
@@ -340,17 +346,12 @@ final class GuestObject: TabledObject, EventSource {
         }
     }
 
-    /// Installs a handler that looks at its event.
+    /// Installs a handler that looks at its event while it runs: one object stands for all events in turn.
     private func observe(_ filter: VirtualMachine.EventFilter, _ handler: Handler) -> HandlerID {
         var shared: (object: EventObject, cell: KeptCell)?
         return guest.on(filter) { [unowned self, handler] event in
             guard handlerError == nil else { return .proceed }
             do {
-                if handler.keepsEvent {
-                    let object = EventObject(event, guest: self, handler: handler)
-                    try handler(object)
-                    return object.verdict
-                }
                 if shared == nil {
                     let object = EventObject(event, guest: self, handler: handler)
                     shared = (object, try handler.keep(object))
@@ -367,12 +368,33 @@ final class GuestObject: TabledObject, EventSource {
         }
     }
 
-    /// Installs a handler that only has to be called.
-    private func notice(_ filter: VirtualMachine.EventFilter, _ handler: Handler) -> HandlerID {
+    /// Installs a handler that may keep its event.
+    private func observeAnew(_ filter: VirtualMachine.EventFilter, _ handler: Handler) -> HandlerID {
+        guest.on(filter) { [unowned self, handler] event in
+            guard handlerError == nil else { return .proceed }
+            do {
+                let object = EventObject(event, guest: self, handler: handler)
+                try handler(object)
+                return object.verdict
+            } catch {
+                fail(error)
+                return .proceed
+            }
+        }
+    }
+
+    /// Installs a handler that only has to be called, or to be given the processor.
+    private func notice(
+        _ filter: VirtualMachine.EventFilter, _ handler: Handler, _ processor: KeptCell? = nil
+    ) -> HandlerID {
         // SAFETY: the session's maker keeps this object until it has taken its handlers out of the guest (`close`).
         guest.onNotice(filter) { [unowned(unsafe) self, handler] in
             guard handlerError == nil else { return }
-            do { try handler() } catch { fail(error) }
+            do {
+                if let processor { try handler(processor) } else { try handler() }
+            } catch {
+                fail(error)
+            }
         }
     }
 

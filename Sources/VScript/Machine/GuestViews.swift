@@ -8,7 +8,7 @@ import X86Engine
 /// A processor: registers and flags by name, and what they lead to.
 final class CPUObject: HostObject {
     private let owner: GuestObject
-    private var view: CPUView { owner.guest.cpu }
+    var view: CPUView { owner.guest.cpu }
 
     init(_ owner: GuestObject) { self.owner = owner }
 
@@ -26,9 +26,14 @@ final class CPUObject: HostObject {
 
     func setMember(_ name: String, to value: ScriptValue) throws -> Bool {
         switch value {
-        case .bool(let flag): return view.setFlag(name, flag)
+        case .bool(let flag):
+            if view[name] != nil { throw HostFailure(.wrongType, "the register `\(name)` takes an int, not a bool") }
+            return view.setFlag(name, flag)
         case .int(let number):
-            guard view[name] != nil else { return false }
+            guard view[name] != nil else {
+                guard view.flag(name) != nil else { return false }
+                throw HostFailure(.wrongType, "the flag `\(name)` takes `true` or `false`, not an int")
+            }
             do throws(RegisterError) {
                 // Negative numbers are their bit pattern, in registers of 64 bits.
                 try view.write(name, number < 0 ? UInt64(truncatingIfNeeded: number) : UInt64(clamping: number))
@@ -59,6 +64,12 @@ final class CPUObject: HostObject {
             },
             Property("mem", "Memory by linear address, as the current privilege level sees it.") {
                 .object(MemoryObject($0.owner, isVirtual: true))
+            },
+            Property("vmcs", "The VMCS of a guest under `.vmx`, or of one that is a hypervisor itself.") {
+                try ControlStructureObject.value(.vmcs, of: $0.owner)
+            },
+            Property("vmcb", "The VMCB of a guest under `.svm`, or of one that is a hypervisor itself.") {
+                try ControlStructureObject.value(.vmcb, of: $0.owner)
             },
         ],
         methods: [

@@ -100,12 +100,6 @@ final class EventObject: HostObject {
         self.handler = handler
     }
 
-    /// A register or flag of the processor; nil if it has none of the name.
-    func register(_ name: String) -> ScriptValue? {
-        let view = guest.guest.cpu
-        return view[name].map { .integer($0) } ?? view.flag(name).map { .bool($0) }
-    }
-
     /// Stands for another event from now on.
     func begin(_ event: GuestEvent) {
         self.event = event

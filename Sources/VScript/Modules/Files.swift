@@ -53,7 +53,15 @@ public struct Files: Sendable {
             guard let base = try? Self.components(directory), parts.count > base.count, parts.starts(with: base) else {
                 continue
             }
-            return try Self.open(Array(parts[base.count...]), beneath: directory, flags, path, forWriting)
+            // What is no plain file, such as a pipe, must not hold up the program.
+            let descriptor = try Self.open(
+                Array(parts[base.count...]), beneath: directory, flags | O_NONBLOCK, path, forWriting)
+            var status = stat()
+            guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+                _ = close(descriptor)
+                throw HostFailure(.fileFailure, "`\(path)` is not a plain file")
+            }
+            return descriptor
         }
         throw HostFailure(
             .fileFailure, "`\(path)` is outside the directories that the script may \(forWriting ? "write" : "read")")

@@ -67,8 +67,7 @@ extension Session {
         loading.append(name)
         defer { loading.removeLast() }
         var values: [String: ScriptValue] = [:]
-        for (name, cell) in try interpreter.run(try program().code).names where !cell.isUnset {
-            interpreter.heap.freeze(cell)
+        for (name, cell) in try interpreter.run(try program().code, isModule: true).names where !cell.isUnset {
             values[name] = interpreter.heap.value(cell)
         }
         let module = ScriptValue.object(ModuleObject(name, values))

@@ -29,7 +29,7 @@ struct VMCBView {
             let value = processor.readVMCB(field)
             table.rows.append([
                 Table.Cell(number: field.offset, Self.padded(UInt64(field.offset), 3)),
-                Table.Cell(Self.name(field), .register),
+                Table.Cell(field.name, .register),
                 Table.Cell(number: value, Self.isSelector(field) ? Self.padded(value, 4) : Numbers.hex(value)),
                 Table.Cell(words(field, value, processor)),
             ])
@@ -40,27 +40,7 @@ struct VMCBView {
     // MARK: - Names
 
     /// The names of all fields.
-    static let names = VMCBField.allCases.map(name)
-
-    /// The manual's names of the control area.
-    private static let controls: [VMCBField: String] = [
-        .controlRegisterIntercepts: "intercept_cr", .debugRegisterIntercepts: "intercept_dr",
-        .exceptionIntercepts: "intercept_exceptions", .firstInstructionIntercepts: "intercept_vector3",
-        .secondInstructionIntercepts: "intercept_vector4", .thirdInstructionIntercepts: "intercept_vector5",
-        .ioPermissionsMap: "iopm_base_pa", .msrPermissionsMap: "msrpm_base_pa", .guestASID: "guest_asid",
-        .virtualInterrupt: "v_intr", .exitCode: "exitcode", .exitInformation1: "exitinfo1",
-        .exitInformation2: "exitinfo2", .exitInterruptInformation: "exitintinfo", .nestedPaging: "np_enable",
-        .eventInjection: "eventinj", .nestedCR3: "n_cr3", .cleanBits: "clean_bits", .nextRIP: "nrip",
-        .instructionByteCount: "number_of_bytes_fetched", .guestPAT: "g_pat", .kernelGSBase: "kernel_gs_base",
-        .sysenterCS: "sysenter_cs", .sysenterESP: "sysenter_esp", .sysenterEIP: "sysenter_eip",
-    ]
-
-    static func name(_ field: VMCBField) -> String {
-        if let name = controls[field] { return name }
-        var text = ""
-        for letter in "\(field)" { text += (letter.isUppercase ? "_" : "") + letter.lowercased() }
-        return text
-    }
+    static let names = VMCBField.allCases.map(\.name)
 
     private static func field(_ name: String) throws(CommandFailure) -> VMCBField {
         func plain(_ text: String) -> String { text.lowercased().filter { $0 != "_" && $0 != "." } }
@@ -70,7 +50,7 @@ struct VMCBView {
             return field
         }
         if let field = VMCBField.allCases.first(where: {
-            plain(Self.name($0)) == plain(name) || plain("\($0)") == plain(name)
+            plain($0.name) == plain(name) || plain("\($0)") == plain(name)
         }) {
             return field
         }

@@ -29,7 +29,7 @@ struct VMCSView {
         for field in fields {
             let value = processor.readVMCS(field)
             table.rows.append([
-                Table.Cell(number: field.rawValue, Self.encoding(field)), Table.Cell(Self.name(field), .register),
+                Table.Cell(number: field.rawValue, Self.encoding(field)), Table.Cell(field.name, .register),
                 Table.Cell(number: value, Self.number(field, value)), Table.Cell(words(field, value)),
             ])
         }
@@ -39,17 +39,17 @@ struct VMCSView {
     // MARK: - Names
 
     /// The names of all fields.
-    static let names = VMCSField.allCases.map(name)
+    static let names = VMCSField.allCases.map(\.name)
 
     private static func field(_ name: String) throws(CommandFailure) -> VMCSField {
         let lower = name.lowercased()
         if let number = Numbers.parse(lower), let field = UInt32(exactly: number).flatMap(VMCSField.init(rawValue:)) {
             return field
         }
-        if let field = VMCSField.allCases.first(where: { Self.name($0) == lower || "\($0)".lowercased() == lower }) {
+        if let field = VMCSField.allCases.first(where: { $0.name == lower || "\($0)".lowercased() == lower }) {
             return field
         }
-        let near = Spelling.near(lower, in: VMCSField.allCases.map(Self.name))
+        let near = Spelling.near(lower, in: names)
         throw CommandFailure(
             "the VMCS has no field `\(name)`", notes: [near.map { "did you mean `\($0)`?" } ?? "`vmcs` lists them"])
     }
@@ -59,35 +59,17 @@ struct VMCSView {
         return "0x" + String(repeating: "0", count: 4 - digits.count) + digits
     }
 
-    /// `guest_rip` for `guestRIP`; selectors are called so.
-    static func name(_ field: VMCSField) -> String {
-        var text = ""
-        let letters = Array("\(field)".replacing("SYSENTER", with: "Sysenter").replacing("PDPTE", with: "Pdpte"))
-        for (index, letter) in letters.enumerated() {
-            let isStart =
-                letter.isUppercase && index > 0
-                && (letters[index - 1].isLowercase || letters[index - 1].isNumber
-                    || (index + 1 < letters.count && letters[index + 1].isLowercase))
-            text += (isStart ? "_" : "") + letter.lowercased()
-        }
-        return isSelector(field) ? text + "_selector" : text
-    }
-
-    private static func isSelector(_ field: VMCSField) -> Bool {
-        field.width == .bits16 && field != .virtualProcessorIdentifier
-    }
-
     // MARK: - Values
 
     private static func number(_ field: VMCSField, _ value: UInt64) -> String {
         if field == .exitReason { return String(value & 0xFFFF) }
         let digits = String(value, radix: 16)
-        return isSelector(field)
+        return field.isSelector
             ? "0x" + String(repeating: "0", count: max(4 - digits.count, 0)) + digits : "0x" + digits
     }
 
     private func words(_ field: VMCSField, _ value: UInt64) -> String {
-        if Self.isSelector(field) { return value & 0xFFFC == 0 ? "null" : "ring \(value & 3)" }
+        if field.isSelector { return value & 0xFFFC == 0 ? "null" : "ring \(value & 3)" }
         switch field {
         case .exitReason:
             return VMXWords.reason(UInt32(truncatingIfNeeded: value))

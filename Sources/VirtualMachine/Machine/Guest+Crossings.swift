@@ -5,12 +5,18 @@ import X86Engine
 final class CrossingListener: MonitorObserver {
     // SAFETY: the guest owns the listener, and the monitor that calls it.
     private unowned(unsafe) let guest: Guest
+    private unowned(unsafe) let transitions: TransitionLog
+    /// Handlers that do not look at crossings; nil while all crossings are recorded.
+    var table: CrossingTable?
     /// The call that has left the guest, until it goes on.
     private var call: Transition.Call?
     /// The number of the exit whose reason is told later, and what a call to the hypervisor would have in its registers.
     private var unexplained: (number: UInt64, registers: CallRegisters)?
 
-    init(_ guest: Guest) { self.guest = guest }
+    init(_ guest: Guest) {
+        self.guest = guest
+        transitions = guest.transitions
+    }
 
     func crossed(_ crossing: MonitorCrossing) -> EventVerdict {
         switch crossing.direction {
@@ -20,22 +26,14 @@ final class CrossingListener: MonitorObserver {
     }
 
     func notices(
-        _ direction: MonitorCrossing.Direction, _ cause: MonitorCause, _ reason: ExitReason, level: UInt8
+        _ direction: MonitorCrossing.Direction, _ reason: ExitReason, level: UInt8, code: () -> UInt64?
     ) -> Bool {
         // What the call was is told at the entry.
-        guard reason != .hypercall, !guest.transitions.isRecording else { return false }
-        let (key, transitionKey) = Self.keys(direction, cause, reason, Level(cpl: level))
-        guard guest.audience(of: key) != .observed, guest.audience(of: transitionKey) != .observed else { return false }
-        guest.transitions.number()
-        switch direction {
-        case .exit:
-            guest.handlers.notice(key)
-            guest.handlers.notice(transitionKey)
-        case .entry:
-            guest.handlers.notice(transitionKey)
-            guest.handlers.notice(key)
-            call = nil
+        guard reason != .hypercall, let table, table.take(direction, reason, level: level, code: code) else {
+            return false
         }
+        transitions.number()
+        if direction == .entry, call != nil { call = nil }
         return true
     }
 
@@ -176,13 +174,4 @@ extension Transition.Call {
 
 extension MonitorCause {
     fileprivate var isStart: Bool { if case .start = self { true } else { false } }
-
-    /// The basic exit reason, the exit code, or the vector that left the guest.
-    fileprivate var code: UInt64? {
-        switch self {
-        case .exit(let exit): exit.code
-        case .exception(let vector, _, _): UInt64(vector)
-        case .start, .systemCall, .callOut, .branch, .hypercall, .interruption: nil
-        }
-    }
 }

@@ -46,12 +46,14 @@ extension Guest {
         processor.watchedMemory = handlers.watchedMemory
         let listens = transitions.isRecording || handlers.watchesCrossings
         monitor?.observer = listens ? crossingListener : nil
+        crossingListener.table =
+            listens && !transitions.isRecording ? CrossingTable(handlers.entries, areKept: effects != nil) : nil
         // While a history is kept, it has what all handlers did.
-        platform.notices =
+        platform.setNotices(
             effects != nil
-            ? nil
-            : NoticeTable(
-                handlers.entries, observed: transitions.isRecording ? .transition : [], transitions, processor)
+                ? nil
+                : NoticeTable(
+                    handlers.entries, observed: transitions.isRecording ? .transition : [], transitions, processor))
         // SAFETY: the guest owns the platform, and the processor that calls it.
         platform.observer = kinds.isEmpty ? nil : { [unowned(unsafe) self] in observe($0) }
     }

@@ -10,7 +10,16 @@ package final class GuestPlatform: ProcessorEnvironment {
     /// Receives events; nil while nobody listens.
     var observer: ((ProcessorEvent) -> EventVerdict)?
     /// Receives the events that nobody looks at; the observer never hears of them.
-    var notices: NoticeTable?
+    ///
+    /// Kept alive by `noticeTable`: references are not counted for each event.
+    private var notices: Unmanaged<NoticeTable>?
+    private var noticeTable: NoticeTable?
+    /// How many events are being noticed.
+    private var noticing = 0
+    /// Whether the current table may be noticing one of them.
+    private var isTableOpen = false
+    /// Former tables that may be.
+    private var openTables: [NoticeTable] = []
     /// Told of each access to a device that a monitor has done by its host; nil where it has the devices itself.
     var deviceAccessed: (() -> Void)?
     /// How often a port or the memory of a device was read or written, the local APIC's apart.
@@ -85,8 +94,24 @@ package final class GuestPlatform: ProcessorEnvironment {
     package func acknowledgeStartUp() -> UInt8? { around { pc.acknowledgeStartUp(0) } }
 
     package func intercept(_ event: ProcessorEvent) -> EventVerdict {
-        if let notices, notices.take(event) { return .proceed }
+        if let notices {
+            noticing += 1
+            isTableOpen = true
+            // SAFETY: if the table is replaced meanwhile, `openTables` has it until no event is being noticed.
+            let isTaken = notices._withUnsafeGuaranteedRef { $0.take(event) }
+            noticing -= 1
+            if noticing == 0, !openTables.isEmpty { openTables = [] }
+            if isTaken { return .proceed }
+        }
         return observer?(event) ?? .proceed
+    }
+
+    /// Has another table receive events from now on.
+    func setNotices(_ table: NoticeTable?) {
+        if noticing > 0, isTableOpen, let noticeTable { openTables.append(noticeTable) }
+        isTableOpen = false
+        noticeTable = table
+        notices = table.map { Unmanaged.passUnretained($0) }
     }
 
     // MARK: Time and signals

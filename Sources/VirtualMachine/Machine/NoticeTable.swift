@@ -72,7 +72,7 @@ final class NoticeTable {
             guard record.from == Record.any || record.from == from, record.to == Record.any || record.to == to,
                 record.numbers.contains(outline.number)
             else { continue }
-            // SAFETY: the table has the entry, and whoever calls has the table.
+            // SAFETY: the table has the entry, and the platform keeps the table meanwhile.
             record.entry._withUnsafeGuaranteedRef { entry in
                 if entry.isInstalled { entry.notice?() }
             }

@@ -58,6 +58,21 @@ enum RegisterNames {
         return readers[name]?(state)
     }
 
+    /// How a register or flag is read, for those who read it often; nil for an unknown name.
+    static func reader(_ name: String) -> RegisterReader? {
+        let lower = name.lowercased()
+        if let register = general[lower] {
+            let isHigh = register.class == .general8High
+            return RegisterReader(
+                source: .general(
+                    isHigh ? register.number - 4 : register.number, shift: isHigh ? 8 : 0, mask: mask(register)))
+        }
+        if let read = readers[lower] { return RegisterReader(source: .value(read)) }
+        if let bit = flagBits[name] { return RegisterReader(source: .flag(bit)) }
+        guard let mode = modeBits[name], let read = readers[mode.register] else { return nil }
+        return RegisterReader(source: .mode(read, mode.bit))
+    }
+
     /// The general register, of any width, of a name.
     static func generalRegister(_ name: String) -> Register? { general[name] }
 
@@ -81,7 +96,7 @@ enum RegisterNames {
         return true
     }
 
-    private static func registers(_ state: State) -> UnsafeMutablePointer<UInt64> {
+    fileprivate static func registers(_ state: State) -> UnsafeMutablePointer<UInt64> {
         // SAFETY: the sixteen general registers are the first fields of the state, without gaps.
         UnsafeMutableRawPointer(state).assumingMemoryBound(to: UInt64.self)
     }
@@ -103,6 +118,46 @@ enum RegisterNames {
 
     private static func mask(_ register: Register) -> UInt64 {
         register.width == 64 ? .max : (1 << UInt64(register.width)) - 1
+    }
+}
+
+/// A register or flag that has been looked up by its name.
+package struct RegisterReader: Sendable {
+    fileprivate enum Source: Sendable {
+        case general(Int, shift: UInt64, mask: UInt64)
+        case value(@Sendable (RegisterNames.State) -> UInt64)
+        case flag(UInt64)
+        case mode(@Sendable (RegisterNames.State) -> UInt64, UInt64)
+    }
+
+    /// What a register holds.
+    package enum Value: Equatable, Sendable {
+        case number(UInt64)
+        case flag(Bool)
+    }
+
+    fileprivate let source: Source
+
+    /// Nil for an unknown name.
+    package init?(_ name: String) {
+        guard let reader = RegisterNames.reader(name) else { return nil }
+        self = reader
+    }
+
+    fileprivate init(source: Source) { self.source = source }
+}
+
+extension CPUView {
+    /// Reads a register that has been looked up.
+    package func read(_ reader: RegisterReader) -> RegisterReader.Value {
+        let state = guest.processor.state
+        return switch reader.source {
+        case .general(let number, let shift, let mask):
+            .number(RegisterNames.registers(state)[number] >> shift & mask)
+        case .value(let read): .number(read(state))
+        case .flag(let bit): .flag(state.pointee.rflags & bit != 0)
+        case .mode(let read, let bit): .flag(read(state) & bit != 0)
+        }
     }
 }
 

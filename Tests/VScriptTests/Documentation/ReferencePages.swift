@@ -8,6 +8,7 @@ enum ReferencePages {
         [
             ("Reference/Kinds.md", kinds), ("Reference/Builtins.md", builtins), ("Reference/Members.md", members),
             ("Reference/Modules.md", modules), ("Reference/Hypercalls.md", hypercalls),
+            ("Reference/ControlStructures.md", controlStructures),
             ("Diagnostics/Diagnostics.md", diagnostics),
         ] + SyntaxCode.allCases.map { page($0) } + ScriptCode.allCases.map { page($0) }
 
@@ -86,6 +87,22 @@ enum ReferencePages {
     private static let modules = document(
         "Modules", "What `import` brings.",
         Catalogue.modules.map { "## \($0.name)\n\n\($0.summary)\n\n" + entries($0.entries) })
+
+    private static let controlStructures = document(
+        "Control structures",
+        "The fields of `cpu.vmcs` (SDM volume 3 appendix B) and `cpu.vmcb` (APM volume 2 appendix B): "
+            + "`event.cpu.vmcs.exit_reason`, or by number, `event.cpu.vmcs[0x4402]`.",
+        ControlStructure.Kind.allCases.map { kind in
+            let number =
+                switch kind {
+                case .vmcs: "encoding";
+                case .vmcb: "offset"
+                }
+            return "## \(kind.rawValue)\n\n"
+                + table(
+                    ["name", number, "bits"],
+                    kind.fields.map { ["`\($0.name)`", "`0x\(String($0.number, radix: 16))`", "\($0.bits)"] })
+        })
 
     private static let hypercalls = document(
         "Hypercalls",

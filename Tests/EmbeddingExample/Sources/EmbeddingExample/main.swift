@@ -86,4 +86,9 @@ guard entries == 2 else { fatalError("the guest entered ring 0 \(entries) times 
 let (misspelt, endless) = (await failure(of: "print(totl)", grader), await failure(of: "while true { }", grader))
 guard misspelt == "V0301" else { fatalError("a misspelt name gave \(misspelt ?? "nothing")") }
 guard endless == "V0902" else { fatalError("a loop without end gave \(endless ?? "nothing")") }
+let laboratory = try await runLaboratory()
+guard laboratory.marks == ["ada": 42], laboratory.output == ["ready\n"] else { fatalError("\(laboratory)") }
+guard laboratory.stops.count == 3, laboratory.stops.last?.hasSuffix("#GP(0)") == true else {
+    fatalError("\(laboratory)")
+}
 print("embedded: a script graded, a guest was looked at, a mistake was told, a loop was ended")
