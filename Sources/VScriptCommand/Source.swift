@@ -8,6 +8,9 @@ struct Source {
     /// What it is checked against.
     var interface = HostInterface.none
 
+    /// Commands of the language's design that do not exist yet.
+    private static let missingCommands: Set<String> = ["lsp", "dap"]
+
     init(_ file: SourceFile) { self.file = file }
 
     init(text: String) { file = SourceFile(text, named: "-e") }
@@ -28,7 +31,11 @@ struct Source {
         var isDirectory: ObjCBool = false
         let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
         if isDirectory.boolValue { throw FileFailure(path: path, reason: "is a directory, not a script") }
-        guard let data = FileManager.default.contents(atPath: path) else {
+        if !exists, Self.missingCommands.contains(path) {
+            throw FileFailure(path: path, reason: "this version has no such command, and there is no such file")
+        }
+        // Pipes are read too, as a shell's `<(…)` gives them.
+        guard let handle = FileHandle(forReadingAtPath: path), let data = try? handle.readToEnd() ?? Data() else {
             throw FileFailure(path: path, reason: exists ? "cannot be read" : "no such file")
         }
         file = SourceFile(bytes: Array(data), named: path)

@@ -48,8 +48,34 @@ enum Habit {
         (.equal, .assign, .equal), (.notEqual, .assign, .notEqual),
     ]
 
+    /// What units are called elsewhere.
+    private static let unitNames: [String: String] = [
+        "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "msecs": "ms", "millis": "ms",
+        "millisecond": "ms", "milliseconds": "ms", "usec": "us", "usecs": "us", "\u{B5}s": "us", "\u{3BC}s": "us",
+        "micros": "us", "microsecond": "us", "microseconds": "us", "nanos": "ns", "nsec": "ns", "nanosecond": "ns",
+        "nanoseconds": "ns", "m": "min", "mins": "min", "minute": "min", "minutes": "min", "hr": "h", "hour": "h",
+        "hours": "h", "k": "KiB", "kilobytes": "KiB", "meg": "MiB", "megabytes": "MiB", "g": "GiB",
+        "gigabytes": "GiB", "byte": "B", "bytes": "B",
+    ]
+
+    /// The unit that a word after a number was meant for; nil if it is none.
+    static func unit(_ word: String) -> String? {
+        let lower = word.lowercased()
+        // Megabytes are written with a capital letter, minutes with a small one.
+        if word == "M" { return "MiB" }
+        return unitNames[lower] ?? Unit.all.first { $0.name.lowercased() == lower }?.name
+    }
+
+    /// The unit that a word after a number is like.
+    static func likelyUnit(_ word: String) -> String? {
+        unit(word) ?? Suggestion.closest(to: word, in: Unit.all.map(\.name))
+    }
+
     /// Words for `else if`.
     static let elseIfWords: Set<String> = ["elif", "elseif", "elsif"]
+
+    /// Words that go on after `try` in other languages.
+    static let tryWords: Set<String> = ["except", "finally", "rescue", "ensure"]
 
     /// Words for the logical operators.
     static let operatorWords: [String: BinaryOperator] = ["and": .and, "or": .or]
@@ -151,12 +177,13 @@ extension Parser {
                 .foreignForm, "`--` does not begin a comment", at: dashes, label: "write `//`",
                 fixes: [Diagnostic.Fix("replace with `//`", [Diagnostic.Edit(dashes, "//")], isSafe: false)])
         }
-        if tokens[position - 1].kind == .number, at(.identifier),
-            let unit = Suggestion.closest(to: text(current), in: Unit.all.map(\.name))
-        {
+        if misspeltUnit(Habit.likelyUnit) { return }
+        if at(.identifier), Unit.named(text(current)) != nil, last == .name || last == .parenthesized {
             return fail(
-                .unknownUnit, "unknown unit `\(text(current))`", label: "did you mean `\(unit)`?",
-                fixes: [.replace(span(current), with: unit)])
+                .unknownUnit, "a unit follows a number", at: span(current), label: "write `… * 1 \(text(current))`")
+        }
+        if kind == .bindingStatement, at(.assign) {
+            return fail(.misplacedAssignment, "an assignment is not a value", label: "one `=` for each statement")
         }
         var notes: [String] = []
         if kind == .declaration, tokens[start + 1].kind == .stringStart {
@@ -165,6 +192,55 @@ extension Parser {
         fail(
             .expectedStatementEnd, "expected a new line or `;` before \(found)",
             label: at(.arrow) ? "a function is written `fn(a, b) { … }`" : "", notes: notes)
+    }
+
+    /// Reports a word after a number that was meant for a unit.
+    mutating func misspeltUnit(_ unit: (String) -> String?) -> Bool {
+        guard position > 0, tokens[position - 1].kind == .number, at(.identifier), !current.startsLine,
+            let unit = unit(text(current))
+        else { return false }
+        fail(
+            .unknownUnit, "unknown unit `\(text(current))`", label: "did you mean `\(unit)`?",
+            fixes: [.replace(span(current), with: unit)])
+        return true
+    }
+
+    /// Takes Python's `not in` for the operator `in`, after a report; the parser then stands at its last token.
+    mutating func negatedMembership(minimum: BinaryOperator.Precedence) -> BinaryOperator? {
+        guard at(.identifier), text(current) == "not", peek(1).kind == .in, !peek(1).startsLine, minimum <= .comparison
+        else { return nil }
+        report(
+            .foreignForm, "there is no operator `not in`", at: span(current).through(span(peek(1))),
+            label: "write `!(item in collection)`")
+        advance()
+        return .contains
+    }
+
+    /// Reports Python's and JavaScript's forms of `try`, and their clauses that follow.
+    mutating func foreignTry() {
+        guard at(.colon) else { return }
+        hasForeignTry = true
+        fail(
+            .expectedToken, "expected `{`, found `:`",
+            label: "errors are caught by `try { … } catch error { … }`")
+    }
+
+    /// Passes over a clause of a `try` in another language's form, which has been told of.
+    mutating func foreignClause() -> Bool {
+        guard hasForeignTry, Habit.tryWords.contains(text(current)) else { return false }
+        passOver()
+        return true
+    }
+
+    /// Reports the result's type that other languages declare between a function's parameters and its body.
+    mutating func declaredResult() {
+        let isArrow = at(.minus) && peek(1).kind == .greater && peek(1).touchesPrevious
+        guard isArrow || at(.colon), !isPanicking, !endsLine else { return }
+        let found = isArrow ? "->" : ":"
+        let hasBody = peek(isArrow ? 2 : 1).kind == .identifier
+        fail(
+            .expectedToken, "expected `{`, found `\(found)`", at: isArrow ? span(current).through(span(peek(1))) : nil,
+            label: hasBody ? "functions have no declared result" : "a block is written in braces: `{ … }`")
     }
 
     /// Reports a bracket that does not touch what it calls or takes an element of.
@@ -191,8 +267,8 @@ extension Parser {
     mutating func foreignDeclaration() -> Bool {
         let word = text(current)
         let next = peek(2)
-        if Habit.functionWords.contains(word), next.kind == .leftParenthesis {
-            if hasBodyAfterParameters {
+        if Habit.functionWords.contains(word) || Habit.variableWords[word] != nil, next.kind == .leftParenthesis {
+            if hasPlainParametersAndBody {
                 report(
                     .foreignDeclaration, "a function is declared with `fn`", at: span(current),
                     fixes: [.replace(span(current), with: "fn")])
@@ -230,10 +306,14 @@ extension Parser {
 extension Parser {
     private static func isFunctionWord(_ text: String) -> Bool { Habit.functionWords.contains(text) }
 
-    /// Whether a `{` follows the parameters of a function whose name comes next.
-    private var hasBodyAfterParameters: Bool {
-        var index = position + 2
+    /// Whether parameters as they are written here, and a `{`, follow the name of a function that comes next.
+    private var hasPlainParametersAndBody: Bool {
+        var index = position + 3
         while index < tokens.count - 1, tokens[index].kind != .rightParenthesis, !tokens[index].startsLine {
+            let (kind, next) = (tokens[index].kind, tokens[index + 1].kind)
+            guard kind == .identifier && (next == .comma || next == .rightParenthesis) || kind == .comma else {
+                return false
+            }
             index += 1
         }
         return index + 1 < tokens.count && tokens[index + 1].kind == .leftBrace

@@ -46,11 +46,13 @@ extension Lexer {
             switch error {
             case .outOfRange:
                 let isTime = unit?.quantity == .time
+                let isFloat = unit == nil && !text.hasPrefix("0x") && text.contains { ".eE".contains($0) }
                 report(
                     .numberOutOfRange, "`\(file.text(range))` does not fit 64 bits", range,
                     notes: [
                         isTime
-                            ? "a duration holds at most 2⁶³ - 1 ns, about 292 years" : "an int holds -2⁶³ to 2⁶⁴ - 1"
+                            ? "a duration holds at most 2⁶³ - 1 ns, about 292 years"
+                            : isFloat ? "a float holds at most about 1.8e308" : "an int holds -2⁶³ to 2⁶⁴ - 1"
                     ])
             case .notWhole:
                 report(
@@ -125,14 +127,25 @@ extension Lexer {
                 label: prefix.isUppercase ? "the prefix is written in lower case" : "",
                 fix: prefix.isUppercase
                     ? .replace(span(wordStart..<wordStart + 1), with: prefix.lowercased()) : nil)
+        } else if bytes[wordStart].isDigit, bytes[start] == UInt8(ascii: "0"),
+            let radix = Self.radixes[bytes[start + 1]]
+        {
+            report(
+                .malformedNumber, "`\(file.text(start..<position))` is not \(radix)", wordStart..<position,
+                label: "a digit of another base")
         } else {
             reportUnknownUnit(wordStart..<position)
         }
     }
 
+    /// What numbers are by the second letter of their prefix.
+    private static let radixes: [UInt8: String] = [
+        UInt8(ascii: "b"): "a binary number", UInt8(ascii: "o"): "an octal number",
+    ]
+
     private mutating func reportUnknownUnit(_ range: Range<Int>) {
         let name = file.text(range)
-        let guess = Suggestion.closest(to: name, in: Unit.all.map(\.name))
+        let guess = Habit.likelyUnit(name)
         report(
             .unknownUnit, "unknown unit `\(name)`", range, label: guess.map { "did you mean `\($0)`?" } ?? "",
             notes: guess == nil ? ["units are " + Unit.all.map(\.name).joined(separator: " ")] : [],

@@ -38,7 +38,8 @@ extension Parser {
         while !isPanicking, !endsLine {
             guard
                 let found = foreignOperator(minimum: minimum) ?? BinaryOperator(current.kind)
-                    ?? wordOperator(minimum: minimum) ?? concatenation(minimum: minimum),
+                    ?? wordOperator(minimum: minimum) ?? concatenation(minimum: minimum)
+                    ?? negatedMembership(minimum: minimum),
                 found.precedence >= minimum, !isIncrement
             else { break }
             if found.precedence == previous, found.precedence.isNonassociative {
@@ -109,7 +110,7 @@ extension Parser {
             case .leftBracket where current.touchesPrevious:
                 let opening = current
                 advance()
-                inBrackets { $0.expression() }
+                inBrackets { $0.indexOrSlice() }
                 close(.rightBracket, opening: opening)
                 complete(.index, mark)
             case .stringStart where current.touchesPrevious && tokens[position - 1].kind == .identifier:
@@ -117,6 +118,13 @@ extension Parser {
             case _: return
             }
         }
+    }
+
+    private mutating func indexOrSlice() {
+        if !at(.colon) { expression() }
+        guard at(.colon), !isPanicking else { return }
+        fail(
+            .foreignForm, "there is no `:` in an index", label: "a part is taken by a range: `value[from..<to]`")
     }
 
     private mutating func memberName() {
@@ -170,6 +178,7 @@ extension Parser {
         if isPanicking || at(.rightParenthesis) || at(.rightBracket) || at(.endOfFile) { return false }
         let isItem = !current.startsLine || file.indentation(at: current.start) > file.margin(of: opening.start)
         guard isItem, startsExpression(current) else { return false }
+        if misspeltUnit(Habit.unit) { return false }
         let isArgument = nodes.last?.kind == .argument && nodes.count > 1
         let last = isArgument ? nodes[nodes.count - 2].kind : nodes.last?.kind
         if at(.leftParenthesis) || at(.leftBracket), !current.startsLine, last?.canBeCalled == true {
@@ -196,7 +205,11 @@ extension Parser {
         case .bytes: take(.bytes, mark)
         case .true, .false: take(.boolean, mark)
         case .nil: take(.nil, mark)
-        case .identifier: take(.name, mark)
+        case .identifier:
+            if text(current) == "lambda", peek(1).kind == .identifier || peek(1).kind == .colon, !peek(1).startsLine {
+                fail(.foreignForm, "there is no `lambda`", label: "a function is written `fn(x) { … }`")
+            }
+            take(.name, mark)
         case .register: take(.register, mark)
         case .dot:
             advance()
@@ -249,10 +262,16 @@ extension Parser {
                 .foreignForm, "there is no operator `**`", at: span(tokens[position - 1]).through(span(current)),
                 label: "powers of 2 are `1 << n`; the module `math` has `pow`")
         }
+        let previous = position > 0 ? BinaryOperator(tokens[position - 1].kind) : nil
+        if BinaryOperator(current.kind)?.precedence == .range || previous?.precedence == .range, openBrackets > 0 {
+            return fail(
+                .expectedExpression, message, label: "a range has two ends, as in `0..<n` and `n..<value.count`")
+        }
         switch current.kind {
         case .ampersand:
             fail(.expectedExpression, message, label: "there are no pointers; lists, maps and objects are references")
-        case .leftBrace where expectsValue && (peek(2).kind == .colon || peek(1).kind == .rightBrace):
+        case .leftBrace
+        where expectsValue && (peek(2).kind == .colon || peek(1).kind == .rightBrace || peek(1).kind == .stringStart):
             fail(
                 .bracesForCollection, "a map is written in brackets", label: "as in `[name: value]`, or `[:]` if empty")
         case .rightParenthesis, .rightBracket:
@@ -301,6 +320,7 @@ extension Parser {
     private mutating func tryCatch() {
         let mark = mark()
         advance()
+        foreignTry()
         block()
         if !isPanicking {
             if eat(.catch) {

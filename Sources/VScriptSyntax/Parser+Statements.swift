@@ -125,6 +125,7 @@ extension Parser {
     private mutating func function() {
         advance()
         parameters()
+        declaredResult()
         block()
     }
 
@@ -192,9 +193,20 @@ extension Parser {
     /// Reads a statement that begins with a name: property, declaration or expression.
     private mutating func wordStatement(_ mark: Mark) -> SyntaxKind {
         let next = peek(1)
+        if foreignClause() { return .unexpected }
         if next.kind == .colon { return property() }
         guard !next.startsLine else { return expressionStatement() }
         switch next.kind {
+        case .star where Habit.variableWords[text(current)] != nil && peek(2).kind == .identifier:
+            fail(
+                .foreignDeclaration, "a variable is declared with `let` or `var`", at: span(current),
+                label: "there are no pointers; lists, maps and objects are references")
+            return .unexpected
+        case .leftBrace where text(current) == "do":
+            fail(
+                .foreignForm, "there is no `do`", at: span(current),
+                label: "loops are `while condition { … }`, errors are caught by `try { … } catch error { … }`")
+            return .unexpected
         case .identifier where Habit.operatorWords[text(next)] != nil && startsExpression(peek(2)):
             return expressionStatement()
         case .identifier where foreignDeclaration():

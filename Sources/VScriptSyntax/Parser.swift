@@ -23,6 +23,8 @@ struct Parser {
     var isInBrokenInterpolation = false
     /// Whether `..` has been taken for `+` in the current statement.
     var hasConcatenated = false
+    /// Whether a `try` in another language's form has been reported.
+    var hasForeignTry = false
     /// What has been reported once about the current statement.
     var habitsReported: Set<SyntaxCode> = []
     var nesting = 0
@@ -176,6 +178,12 @@ struct Parser {
             isPanicking = true
             bracketsAtPanic = openBrackets
         }
+    }
+
+    /// Gives up the statement without a report: it belongs to a mistake that has been told of.
+    mutating func passOver() {
+        isPanicking = true
+        bracketsAtPanic = openBrackets
     }
 
     /// Reads a token that must stand here.

@@ -220,6 +220,14 @@ package struct DeclarationSyntax: TypedSyntax {
         case name(NameSyntax)
         case number(NumberSyntax)
         case string(StringSyntax)
+
+        package var span: SourceSpan {
+            switch self {
+            case .name(let name): name.span
+            case .number(let number): number.span
+            case .string(let text): text.span
+            }
+        }
     }
 
     package var kind: NameSyntax? { names.first.map(NameSyntax.init) }

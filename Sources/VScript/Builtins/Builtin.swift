@@ -95,6 +95,7 @@ extension Signature {
     /// Sorts the arguments of a call, whose labels are empty if none has one, to the parameters; a mistake names the
     /// function and the parameter.
     func sort(_ count: Int, labels: [String?]) throws(HostFailure) -> [Passed] {
+        let called = name.isEmpty ? "the function" : "`\(name)`"
         var passed = [Passed](repeating: .nothing, count: parameters.count)
         func isPassed(_ index: Int) -> Bool { if case .nothing = passed[index] { false } else { true } }
         var next = 0
@@ -104,7 +105,7 @@ extension Signature {
                     let names = parameters.filter { $0.kind != .rest }.map(\.name)
                     let guess = Suggestion.closest(to: label, in: names).map { "did you mean `\($0)`?" }
                     throw HostFailure(
-                        .wrongArguments, "`\(name)` has no parameter `\(label)`", notes: [guess ?? "it is `\(text)`"],
+                        .wrongArguments, "\(called) has no parameter `\(label)`", notes: [guess ?? "it is `\(text)`"],
                         argument: argument)
                 }
                 guard !isPassed(position) else {
@@ -118,7 +119,7 @@ extension Signature {
                 let count = parameters.count
                 throw HostFailure(
                     .wrongArguments,
-                    "`\(name)` takes \(count == 0 ? "no arguments" : count == 1 ? "one argument" : "\(count) arguments")",
+                    "\(called) takes \(count == 0 ? "no arguments" : count == 1 ? "one argument" : "\(count) arguments")",
                     notes: ["it is `\(text)`"], argument: argument)
             }
             if parameters[next].kind == .rest {
@@ -133,7 +134,7 @@ extension Signature {
             }
         }
         for (index, parameter) in parameters.enumerated() where parameter.kind == .required && !isPassed(index) {
-            throw HostFailure(.wrongArguments, "`\(name)` needs `\(parameter.name)`", notes: ["it is `\(text)`"])
+            throw HostFailure(.wrongArguments, "\(called) needs `\(parameter.name)`", notes: ["it is `\(text)`"])
         }
         return passed
     }

@@ -270,6 +270,15 @@ enum CollectionMembers {
             return list
         }
         let function = try call.function(0, "by")
+        if function.kind == .closure {
+            let index = Int(function.closure.pointee.function.pointee.index)
+            let parameters = interpreter.functions[index].code.signature.parameters
+            guard parameters.filter({ $0.kind == .required }).count < 2 else {
+                throw HostFailure(
+                    .wrongArguments, "`by` is given one item, and gives what it is ordered by",
+                    notes: ["`sorted(fn(x) { -x })` puts the greatest number first"], argument: 0)
+            }
+        }
         let keys = try call.heap.newList(capacity: items.count)
         call.heap.temporaries.append(Cell(.list, keys))
         call.heap.temporaries.append(try call.heap.list(items))

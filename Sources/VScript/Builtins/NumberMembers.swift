@@ -74,7 +74,9 @@ enum NumberMembers {
 
     /// A float without a fraction as an int.
     static func whole(_ value: Double) throws(HostFailure) -> Cell {
-        guard let number = Int128(exactly: value) else { throw HostFailure(.overflow, "\(value) does not fit an int") }
+        guard let number = Int128(exactly: value) else {
+            throw HostFailure(.overflow, "\(ScriptValue.float(value).text) does not fit an int")
+        }
         return try Arithmetic.checked(number, "\(value)")
     }
 }

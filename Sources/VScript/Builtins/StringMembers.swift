@@ -171,7 +171,11 @@ enum StringMembers {
     private static func number(
         _ bytes: [UInt8], _ arguments: Arguments, _ width: Int
     ) throws(HostFailure) -> ScriptValue {
-        guard bytes.count >= width else { throw HostFailure(.outOfRange, "there are only \(bytes.count) bytes") }
+        guard bytes.count >= width else {
+            throw HostFailure(
+                .outOfRange,
+                "\(width) bytes are read, and there \(bytes.count == 1 ? "is only 1" : "are \(bytes.count)")")
+        }
         let offset = Int(try arguments.integer(0, in: 0...Int128(bytes.count - width)))
         return .int((0..<width).reduce(0) { $0 | Int128(bytes[offset + $1]) << ($1 * 8) })
     }

@@ -13,7 +13,22 @@ enum ForeignNames {
         "require": "a module is made known by `import`", "include": "a module is made known by `import`",
         "assert": "write `expect condition`", "pairs": "write `for key, value in map`",
         "ipairs": "write `for item in list`", "switch": "write `match value { case 1 => … }`",
+        "pass": "an empty block is written `{ }`", "repeat": "write `while condition { … }`",
+        "until": "write `while !condition { … }`", "unless": "write `if !condition { … }`",
         "elif": "write `else if`", "raise": "write `throw value`", "lambda": "write `fn(x) { … }`",
+    ]
+
+    /// Declarations of other languages, and what takes their place.
+    static let kindHints = [
+        "class": "there are no classes: a function makes a map, `fn make() { [name: \"a\", count: 0] }`",
+        "struct": "a record is a map: `[name: \"a\", count: 0]`", "enum": "choices are symbols, such as `.running`",
+        "union": "a record is a map: `[name: \"a\", count: 0]`",
+        "namespace": "a module is a file: `import \"a.vscript\" as a`",
+        "module": "a module is a file: `import \"a.vscript\" as a`", "loop": "write `while true { … }`",
+        "unless": "write `if !condition { … }`", "until": "write `while !condition { … }`",
+        "foreach": "write `for item in list { … }`", "repeat": "write `while condition { … }`",
+        "vm": "a machine is declared by `guest`", "machine": "a machine is declared by `guest`",
+        "cpu": "a guest has its processor, `guest.cpu`",
     ]
 
     /// What other languages call members, with what this one has instead; the first that a type has is meant.
@@ -27,7 +42,9 @@ enum ForeignNames {
         "ends_with": ["hasSuffix"], "find": ["indexOf"], "index": ["indexOf"], "indexof": ["indexOf"],
         "includes": ["contains", "has"], "contains": ["has"], "containsKey": ["has"], "contains_key": ["has"],
         "has_key": ["has"], "hasKey": ["has"], "has": ["contains"], "forEach": ["each"], "foreach": ["each"],
-        "sort": ["sorted"], "reverse": ["reversed"], "joined": ["join"], "fold": ["reduce"], "some": ["any"],
+        "sort": ["sorted"], "removeLast": ["pop"], "popleft": ["remove"], "shift": ["remove"],
+        "extend": ["append"], "match": ["matches"], "reverse": ["reversed"], "joined": ["join"], "fold": ["reduce"],
+        "some": ["any"],
         "every": ["all"], "utf8": ["bytes"], "encode": ["bytes"], "decode": ["text"], "chars": ["codePoints"],
         "replaceAll": ["replace"], "gsub": ["replace"], "delete": ["remove"], "removeAt": ["remove"],
         "entries": ["keys"],

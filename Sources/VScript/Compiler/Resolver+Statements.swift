@@ -200,10 +200,10 @@ extension Resolver {
             return nil
         }
         let direct = directDeclaration
-        checkPlace(kind, syntax, direct: direct?.kind)
+        let isPlaced = checkPlace(kind, syntax, direct: direct?.kind)
         if kind.refusal != nil { refuse(kind, syntax) }
         let parent = syntax.parent.map { expression($0) }
-        let label = self.label(kind, syntax)
+        let label = self.label(kind, syntax, isPlaced: isPlaced)
         if let direct { refer(to: direct.own) }
         let inner = Scope(.declaration(kind), in: scope)
         let own =
@@ -213,11 +213,12 @@ extension Resolver {
         own.isAssigned = true
         let (outer, wasCapturing, outerRing, outerBits) = (scope, isCapturing, ring, guestBits)
         (scope, isCapturing, ring, guestBits) = (inner, false, checkedRing(syntax), bits(of: syntax))
-        if let body = syntax.body { checkProperties(kind, syntax, body) }
+        if let body = syntax.body { checkProperties(kind, syntax, body, isPlaced: isPlaced) }
         var body = statements(syntax.body?.statements ?? [])
         if kind.remembersVariables { body = rememberingVariables(body, of: own, at: syntax.header) }
         (scope, isCapturing, ring, guestBits) = (outer, wasCapturing, outerRing, outerBits)
         if case .name(_, let binding) = label { binding.isReady = true }
+        labels.formUnion(inner.bindings.filter { $0.kind == .label }.map(\.name))
         return Node(
             syntax.span,
             .declaration(
@@ -259,25 +260,33 @@ extension Resolver {
                 + [node(.property(declaration: own, name: Declaration.variablesName, parts))])
     }
 
+    /// Whether what looks like a declaration is a call, as in `print total`.
+    func isCallWithoutParentheses(_ syntax: DeclarationSyntax) -> Bool {
+        guard let name = syntax.kind, schema.kinds[name.text] == nil else { return false }
+        return syntax.label != nil && syntax.body == nil && syntax.parent == nil && find(name.text) != nil
+    }
+
     private mutating func unknownKind(_ name: NameSyntax, _ syntax: DeclarationSyntax) {
-        if case .string(let text) = syntax.label, syntax.body == nil, find(name.text) != nil {
-            let gap = SourceSpan(name.span.file, name.span.end..<text.span.start)
+        if let argument = syntax.label?.span, isCallWithoutParentheses(syntax) {
+            let gap = SourceSpan(name.span.file, name.span.end..<argument.start)
             return report(
                 .unknownKind, "`\(name.text)` is called with parentheses", at: syntax.span,
                 fixes: [
                     Diagnostic.Fix(
-                        "write `\(name.text)(…)`", [Diagnostic.Edit(gap, "("), Diagnostic.Edit(text.span.after, ")")])
+                        "write `\(name.text)(…)`", [Diagnostic.Edit(gap, "("), Diagnostic.Edit(argument.after, ")")])
                 ])
         }
         let guess = Suggestion.closest(to: name.text, in: schema.kinds.keys.sorted())
         report(
             .unknownKind, "there is no kind `\(name.text)`", at: name.span,
-            label: guess.map { "did you mean `\($0)`?" } ?? "",
+            label: guess.map { "did you mean `\($0)`?" } ?? ForeignNames.kindHints[name.text] ?? "",
             notes: guess == nil ? ["kinds are \(schema.kinds.keys.sorted().joined(separator: ", "))"] : [],
             fixes: guess.map { [.replace(name.span, with: $0)] } ?? [])
     }
 
-    private mutating func checkPlace(_ kind: KindSchema, _ syntax: DeclarationSyntax, direct: KindSchema?) {
+    /// Whether a declaration stands where its kind may.
+    private mutating func checkPlace(_ kind: KindSchema, _ syntax: DeclarationSyntax, direct: KindSchema?) -> Bool {
+        let before = diagnostics.count
         if !kind.inside.isEmpty, !kind.inside.contains(direct?.name ?? "") {
             report(
                 .misplacedDeclaration,
@@ -289,9 +298,12 @@ extension Resolver {
         if let parent = syntax.parent, kind.on.isEmpty {
             report(.misplacedDeclaration, "a `\(kind.name)` is not declared on anything", at: parent.span)
         }
+        return diagnostics.count == before
     }
 
-    private mutating func label(_ kind: KindSchema, _ syntax: DeclarationSyntax) -> DeclarationNode.Label {
+    private mutating func label(
+        _ kind: KindSchema, _ syntax: DeclarationSyntax, isPlaced: Bool
+    ) -> DeclarationNode.Label {
         switch (kind.label, syntax.label) {
         case (.optionalName, nil): return .none
         case (.optionalName, .name(let name)):
@@ -304,6 +316,7 @@ extension Resolver {
                 at: number.span)
             return .value(node)
         case (.string, .string(let text)): return .value(expression(.string(text)))
+        case _ where !isPlaced: break
         case (.optionalName, _):
             report(.misplacedDeclaration, "a `\(kind.name)` is called by a name", at: syntax.header)
         case (.number, _):
@@ -319,7 +332,9 @@ extension Resolver {
             notes: kind.refusal.map { [$0] } ?? [])
     }
 
-    private mutating func checkProperties(_ kind: KindSchema, _ syntax: DeclarationSyntax, _ body: BlockSyntax) {
+    private mutating func checkProperties(
+        _ kind: KindSchema, _ syntax: DeclarationSyntax, _ body: BlockSyntax, isPlaced: Bool
+    ) {
         var given: [String: SourceSpan] = [:]
         for case .property(let property) in body.statements {
             guard let name = property.name else { continue }
@@ -347,7 +362,7 @@ extension Resolver {
         for case .assignment(let assignment) in body.statements {
             if case .name(let name) = assignment.target { given[name.text] = given[name.text] ?? name.span }
         }
-        guard kind.refusal == nil else { return }
+        guard kind.refusal == nil, isPlaced else { return }
         for property in kind.properties where property.isRequired && given[property.name] == nil {
             report(
                 .missingProperty, "\(kind.article) needs `\(property.name)`", at: syntax.header,

@@ -106,7 +106,8 @@ package struct ScriptFormatter {
             case .newline: lineBreaks += 1
             case .lineComment, .documentation, .interpreterLine, .blockComment:
                 if lineBreaks == 0, !output.isEmpty {
-                    trail(piece, tight: !gap.isSpaced && !wroteComment && output.last.map(Self.isOpening) == true)
+                    let isTight = !gap.isSpaced && !wroteComment && output.last.map(Self.isOpening) == true
+                    trail(piece, tight: isTight && piece.kind == .blockComment)
                 } else {
                     let isBlank = lineBreaks > 1 && !output.isEmpty && (wroteComment || gap.allowsBlankBefore)
                     startLine(blank: isBlank, indent: gap.commentIndent ?? gap.indent)
