@@ -159,7 +159,12 @@ final class HypervisorObject: TabledObject {
         }
     }
 
-    func close() { guests = [] }
+    /// Lets go of what refers back to it.
+    func close() {
+        for guest in guests { scheduler.remove(guest.guest) }
+        guests = []
+        host?.hypervisors = []
+    }
 
     var typeName: String { "a hypervisor" }
     var text: String { "<hypervisor \(name)>" }
