@@ -115,19 +115,21 @@ public struct Limits: Sendable {
     public var wallClock: Duration?
     /// Whether ports of this host may be opened (`guest.gdb`).
     public var network: Bool
+    /// Whether the clock of this host may be read (`guest.hostTime`).
+    public var clock: Bool
 
     /// Limits for a script of one's own.
     public static let unlimited = Limits()
     /// Limits for a script of a stranger's.
     public static let untrusted = Limits(
         fuel: 100_000_000, heap: 64 << 20, depth: 200, guestInstructions: 10_000_000_000, guestTime: .seconds(600),
-        guestMemory: 1 << 30, wallClock: .seconds(30), network: false)
+        guestMemory: 1 << 30, wallClock: .seconds(30), network: false, clock: false)
 
     /// Limits one by one.
     public init(
         fuel: UInt64 = .max, heap: Int = 1 << 30, depth: Int = 1_000, guestInstructions: UInt64 = .max,
         guestTime: Duration? = nil, guestMemory: UInt64 = 8 << 30, wallClock: Duration? = nil,
-        network: Bool = true
+        network: Bool = true, clock: Bool = true
     ) {
         self.fuel = fuel
         self.heap = heap
@@ -137,6 +139,7 @@ public struct Limits: Sendable {
         self.guestMemory = guestMemory
         self.wallClock = wallClock
         self.network = network
+        self.clock = clock
     }
 }
 

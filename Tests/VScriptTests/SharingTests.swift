@@ -86,6 +86,22 @@ struct SharingTests {
         #expect(output == "nil .halted 53 true\nnil .halted .stopped enough 3\n")
     }
 
+    @Test("an event of one guest ends a run of all")
+    func events() throws {
+        let output = try run(
+            """
+            hypervisor h { technique: .vmx; slice: 10 us }
+            let a = counter(h)
+            let b = counter(h, code: asm { mov ecx, 20_000; again: loop again; out 0xe9, al; over: jmp over })
+            let stops = h.run(until: b.io(0xe9), within: 10 ms)
+            print(stops[0], stops[1].reason, stops[1].event.kind, b.instructions, a.instructions >= 10_000, h.elapsed < 1 ms)
+            print(h.run(within: 20 us))
+            let e = try { h.run(until: 5); nil } catch e { e.code }
+            print(e)
+            """)
+        #expect(output == "nil .event .io 20001 true true\n[nil, nil]\nV0310\n")
+    }
+
     @Test("what does not go together is said at its place")
     func mistakes() {
         func report(_ source: String) -> (code: String, message: String)? {

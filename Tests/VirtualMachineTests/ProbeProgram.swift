@@ -18,6 +18,8 @@ struct ProbeProgram {
     }
 
     var probes: [Probe]
+    /// More names for what the probes use.
+    var equates = ""
 
     static let origin: UInt64 = 0x10_0000
 
@@ -69,7 +71,7 @@ struct ProbeProgram {
             let hasCode = [8, 10, 11, 12, 13, 14, 17].contains(vector)
             return "align 16\nstub\(vector): \(hasCode ? "nop" : "push 0")\npush \(vector)\njmp report"
         }
-        let parts = [Self.selectors, Self.kernel.replacing("@count", with: "\(probes.count)")]
+        let parts = [Self.selectors, equates, Self.kernel.replacing("@count", with: "\(probes.count)")]
         return (parts + table + ["bits 32"] + stubs + code + ["align 4096"]).joined(separator: "\n")
     }
 

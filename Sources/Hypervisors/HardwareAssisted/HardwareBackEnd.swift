@@ -15,14 +15,18 @@ protocol HardwareBackEnd: AnyObject {
     /// interpreted.
     var interpretedExceptions: UInt32 { get }
 
+    /// Whether the control structure keeps the guest's state as it is.
+    func canHold(_ guest: Processor) -> Bool
+
     /// Enters the guest; the next run of the machine goes on in it. The guest's processor tells what it is to read of
     /// the bits that it does not own.
     func enter(_ guest: Processor, _ controls: HardwareControls)
     /// Gives the guest's processor what an exit does not leave in registers: blocking of interrupts, the activity
     /// state, debug exceptions that wait.
     func completeExit(_ guest: Processor)
-    /// Makes the shadow page tables, whose root may be new, those in force when the guest goes on by `.retry`.
-    func useShadow(_ shadow: ShadowPaging)
+    /// Lets the guest go on by `.retry` after a page fault that it does not see, with shadow page tables whose root may be
+    /// new.
+    func retry(_ guest: Processor, with shadow: ShadowPaging)
     /// The value of CR3 that puts shadow page tables in force.
     func shadowCR3(_ shadow: ShadowPaging) -> UInt64
 }
@@ -41,7 +45,8 @@ struct OwnedBits {
     var keptCR4: UInt64 = 0
     var keptEFER: UInt64 = 0
 
-    /// Owns what shadow page tables need: paging with 64-bit entries, and write protection for the monitor's tracing.
+    /// Owns what shadow page tables need: paging with 64-bit entries, write protection for the monitor's tracing, and NXE,
+    /// without which page faults do not tell fetches from reads (SDM volume 3 section 4.7).
     mutating func useShadowPaging() {
         cr0 |= CR0.PE | CR0.PG | CR0.WP
         setCR0 |= CR0.PE | CR0.PG | CR0.WP
@@ -49,7 +54,8 @@ struct OwnedBits {
         setCR4 |= CR4.PAE
         keptCR4 = CR4.PSE | CR4.PGE | CR4.SMEP
         efer = .max
-        keptEFER = EFER.SCE | EFER.NXE | EFER.LMA
+        setEFER = EFER.NXE
+        keptEFER = EFER.SCE | EFER.LMA
     }
 
     func cr0(for guest: UInt64) -> UInt64 { guest & ~cr0 | setCR0 }

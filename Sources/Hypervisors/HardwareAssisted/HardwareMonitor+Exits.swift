@@ -121,7 +121,7 @@ extension HardwareMonitor {
         do throws(Fault) {
             guard try shadow.fill(fault.address, kind) else { return .stop }
             statistics.hiddenPageFaults &+= 1
-            backEnd.useShadow(shadow)
+            backEnd.retry(guest, with: shadow)
             if shadow.resets != knownResets {
                 knownResets = shadow.resets
                 machine.flushTLB()
@@ -129,6 +129,8 @@ extension HardwareMonitor {
                 // What the shadow cannot express (a supervisor's writes while CR0.WP is clear) is emulated.
                 return .stop
             }
+            // Breakpoints of a MOV SS that wait for the instruction: a VMCB could not say so.
+            guard guest.state.pointee.pendingDebug == 0 else { return .stop }
             pending = .nothing
             return .retry
         } catch {

@@ -194,7 +194,7 @@ package final class HardwareMonitor: GuestMonitor {
         {
             return true
         }
-        if guest.memory.addressLineMask != .max { return true }
+        if guest.memory.addressLineMask != .max || !backEnd.canHold(guest) { return true }
         return s.pointee.cr0 & CR0.PE == 0 && !backEnd.runsUnpaged
     }
 
@@ -379,19 +379,8 @@ private final class ExitReceiver: VirtualMachineMonitor {
     func handle(_ exit: VMExit, on processor: Processor) -> ExitDisposition { monitor?.handle(exit) ?? .stop }
 }
 
-/// The buses of the machine as its processor finds them while it runs the guest: everything there leaves the guest.
-private final class HardwareEnvironment: ProcessorEnvironment {
+/// The machine as its processor finds it while it runs the guest.
+private final class HardwareEnvironment: DetachedEnvironment {
     weak var monitor: HardwareMonitor?
-    func readPort(_ port: UInt16, width: Int) -> UInt32 { .max }
-    func writePort(_ port: UInt16, _ value: UInt32, width: Int) {}
-    func readDevice(_ physical: UInt64, width: Int) -> UInt64 { .max }
-    func writeDevice(_ physical: UInt64, _ value: UInt64, width: Int) {}
-    func readModelSpecificRegister(_ index: UInt32) -> UInt64? { nil }
-    func writeModelSpecificRegister(_ index: UInt32, _ value: UInt64) -> Bool { false }
-    var taskPriority: UInt8 {
-        get { 0 }
-        set { _ = newValue }
-    }
-    func acknowledgeInterrupt() -> UInt8? { nil }
-    func intercept(_ event: ProcessorEvent) -> EventVerdict { monitor?.intercept(event) ?? .proceed }
+    override func intercept(_ event: ProcessorEvent) -> EventVerdict { monitor?.intercept(event) ?? .proceed }
 }

@@ -95,6 +95,12 @@ final class SVMBackEnd: HardwareBackEnd {
 
     // MARK: Entries and exits
 
+    /// VMRUN takes CS of protected mode for code; from real mode on until the first far jump it may be of data.
+    func canHold(_ guest: Processor) -> Bool {
+        let s = guest.state
+        return s.pointee.cs.isCode || s.pointee.cr0 & CR0.PE == 0 || s.pointee.systemFlags & RFLAGS.VM != 0
+    }
+
     func enter(_ guest: Processor, _ controls: HardwareControls) {
         tables?.update()
         let vmcb = memory.address(Page.vmcb)
@@ -139,7 +145,7 @@ final class SVMBackEnd: HardwareBackEnd {
 
     // MARK: Shadow page tables
 
-    func useShadow(_ shadow: ShadowPaging) { write(.cr3, shadowCR3(shadow)) }
+    func retry(_ guest: Processor, with shadow: ShadowPaging) { write(.cr3, shadowCR3(shadow)) }
 
     func shadowCR3(_ shadow: ShadowPaging) -> UInt64 { memory.shadowRoot(shadow, pointers: Page.pointers) }
 }

@@ -130,6 +130,9 @@ final class VMXBackEnd: HardwareBackEnd {
 
     // MARK: Entries and exits
 
+    /// VM entry refuses what it cannot take.
+    func canHold(_ guest: Processor) -> Bool { true }
+
     func enter(_ guest: Processor, _ controls: HardwareControls) {
         tables?.update()
         machine.captureGuestState()
@@ -166,7 +169,11 @@ final class VMXBackEnd: HardwareBackEnd {
 
     // MARK: Shadow page tables
 
-    func useShadow(_ shadow: ShadowPaging) { machine.writeVMCS(.guestCR3, shadowCR3(shadow)) }
+    func retry(_ guest: Processor, with shadow: ShadowPaging) {
+        machine.writeVMCS(.guestCR3, shadowCR3(shadow))
+        // The exit has set RF (SDM volume 3 section 28.3.3), as for a fault that is delivered.
+        machine.writeVMCS(.guestRFLAGS, guest.state.pointee.rflags)
+    }
 
     func shadowCR3(_ shadow: ShadowPaging) -> UInt64 { memory.shadowRoot(shadow, pointers: Page.pointers) }
 }

@@ -500,19 +500,8 @@ extension ParavirtualMonitor: MemoryTracer {
     }
 }
 
-/// The buses of the machine as the guest's code finds them: nothing there is within its reach.
-private final class ParavirtualEnvironment: ProcessorEnvironment {
+/// The machine as the guest's code finds it.
+private final class ParavirtualEnvironment: DetachedEnvironment {
     weak var monitor: ParavirtualMonitor?
-    func readPort(_ port: UInt16, width: Int) -> UInt32 { .max }
-    func writePort(_ port: UInt16, _ value: UInt32, width: Int) {}
-    func readDevice(_ physical: UInt64, width: Int) -> UInt64 { .max }
-    func writeDevice(_ physical: UInt64, _ value: UInt64, width: Int) {}
-    func readModelSpecificRegister(_ index: UInt32) -> UInt64? { nil }
-    func writeModelSpecificRegister(_ index: UInt32, _ value: UInt64) -> Bool { false }
-    var taskPriority: UInt8 {
-        get { 0 }
-        set { _ = newValue }
-    }
-    func acknowledgeInterrupt() -> UInt8? { nil }
-    func intercept(_ event: ProcessorEvent) -> EventVerdict { monitor?.intercept(event) ?? .proceed }
+    override func intercept(_ event: ProcessorEvent) -> EventVerdict { monitor?.intercept(event) ?? .proceed }
 }

@@ -62,6 +62,9 @@ enum VirtualState: UInt64 {
     case monitoredFlags = 0x40
     /// The number of the indirect branch under way.
     case source = 0x30
+    /// Where an indirect call leads, and the upper half of that.
+    case target = 0x48
+    case targetHigh = 0x4C
     /// Flags on their way into RFLAGS, and the top of a stack for translated sequences.
     case flags = 0x200
     /// The end of the stack for entries to ring 0.

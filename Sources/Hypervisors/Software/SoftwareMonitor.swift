@@ -476,6 +476,8 @@ package final class SoftwareMonitor: GuestMonitor {
             physical.pointee.time &-= 1
             machine.systemFlags = physical.pointee.r11 & ~RFLAGS.status
             machine.setStatusFlags(physical.pointee.r11)
+            // Outside long mode it leaves R11 alone (APM volume 3, SYSCALL).
+            if guest.state.pointee.efer & EFER.LMA == 0 { physical.pointee.r11 = guest.state.pointee.r11 }
             var exit = MachineExit(rip: physical.pointee.rcx &- 2, vector: 6)
             exit.isSystemCall = true
             return exit
@@ -494,7 +496,14 @@ package final class SoftwareMonitor: GuestMonitor {
         machine.systemFlags = flags & ~(RFLAGS.status | RFLAGS.RF)
         if vector == 14 { exit.address = physical.pointee.cr2 }
         switch vector {
-        case 1: exit.rip &-= 1
+        case 1 where physical.pointee.dr6 & DR6.BS != 0:
+            // Code in ring 3 may set TF itself: the instruction behind that is done, and the trap is the guest's.
+            physical.pointee.dr6 = DR6.fixed
+            guest.state.pointee.pendingDebug |= DR6.BS
+        case 1:
+            // INT1 asks no gate for permission: it has counted as retired, and will again when it is done for the guest.
+            exit.rip &-= 1
+            physical.pointee.time &-= 1
         case MonitorLayout.callOutVector, MonitorLayout.linkVector: exit.rip &-= 2
         default: break
         }
@@ -561,23 +570,12 @@ extension SoftwareMonitor: MemoryTracer {
     }
 }
 
-/// The buses of the machine as its deprivileged code finds them: nothing there is within its reach.
-final class MonitorEnvironment: ProcessorEnvironment {
+/// The machine as deprivileged code finds it.
+final class MonitorEnvironment: DetachedEnvironment {
     weak var machine: Processor?
-    func readPort(_ port: UInt16, width: Int) -> UInt32 { .max }
-    func writePort(_ port: UInt16, _ value: UInt32, width: Int) {}
-    func readDevice(_ physical: UInt64, width: Int) -> UInt64 { .max }
-    func writeDevice(_ physical: UInt64, _ value: UInt64, width: Int) {}
-    func readModelSpecificRegister(_ index: UInt32) -> UInt64? { nil }
-    func writeModelSpecificRegister(_ index: UInt32, _ value: UInt64) -> Bool { false }
-    var taskPriority: UInt8 {
-        get { 0 }
-        set { _ = newValue }
-    }
-    func acknowledgeInterrupt() -> UInt8? { nil }
 
     /// Stops before a watched instruction; the guest's processor reports it.
-    func intercept(_ event: ProcessorEvent) -> EventVerdict {
+    override func intercept(_ event: ProcessorEvent) -> EventVerdict {
         machine?.raise(Signal.stop)
         return .proceed
     }

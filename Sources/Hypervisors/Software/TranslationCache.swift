@@ -18,6 +18,8 @@ final class TranslationCache {
             case afterSTI
             /// RAX of the guest is in the virtual-state page.
             case accumulatorSaved
+            /// RAX and RCX of the guest are in the virtual-state page.
+            case scratchSaved
             /// POPF with unusual flags: the stack pointer has moved, RAX is in the virtual-state page.
             case flagsPopped(bytes: UInt64)
             /// An exit of a block that is not linked yet; `rip` is where it leads.

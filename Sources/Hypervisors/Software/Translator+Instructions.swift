@@ -180,10 +180,32 @@ extension Translator {
         work.emitter.add("mov [@], {ax}", .rax)
         work.emitter.copy(load, counts: false)
         work.mark(.accumulatorSaved, rip)
-        if isCall { _ = push(next, rip, keepsAccumulator: false, &work) }
-        followAccumulator(rip, stackChange: isCall ? (mode == .bits64 ? 8 : 4) : 0, &work)
+        if isCall {
+            if mode == .bits64 { checkAccumulator(rip, &work) }
+            _ = push(next, rip, keepsAccumulator: false, &work)
+        }
+        followAccumulator(rip, stackChange: 0, &work)
         work.isComplete = true
         return true
+    }
+
+    /// Calls out unless the address in RAX is canonical, which CALL looks at before it pushes anything.
+    ///
+    /// The guest's RAX is in the virtual-state page; flags stay as they are.
+    private func checkAccumulator(_ rip: UInt64, _ work: inout BlockTranslation) {
+        work.emitter.add("mov [@], rcx", .rcx)
+        work.emitter.add("mov [@], rax", .target)
+        // Bits 63 to 32 must be bits 47 to 32, sign-extended: x + ~x + 1 is 0.
+        work.emitter.add("movsxd rcx, dword [@]", .targetHigh)
+        work.mark(.scratchSaved, rip)
+        work.emitter.add("not rcx")
+        work.emitter.add("movsx rax, word [@]", .targetHigh)
+        work.emitter.add("lea rcx, [rcx + rax + 1]")
+        work.emitter.add("jrcxz $ + 4")
+        work.emitter.add("int 0x\(String(MonitorLayout.callOutVector, radix: 16))")
+        work.emitter.add("mov rcx, [@]", .rcx)
+        work.emitter.add("mov rax, [@]", .target)
+        work.mark(.accumulatorSaved, rip)
     }
 
     /// `mov rax, r/m` for the operand of an indirect branch.

@@ -227,6 +227,9 @@ final class Translator {
             if memory.read(.formerInterruptFlag) & RFLAGS.IF == 0 { s.pointee.interruptShadow |= InterruptShadow.sti }
         case .accumulatorSaved:
             s.pointee.rax = memory.read(.rax)
+        case .scratchSaved:
+            s.pointee.rax = memory.read(.rax)
+            s.pointee.rcx = memory.read(.rcx)
         case .flagsPopped(let bytes):
             s.pointee.rax = memory.read(.rax)
             s.pointee.rsp = wrap(s.pointee.rsp &- bytes)

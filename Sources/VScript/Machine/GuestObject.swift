@@ -238,6 +238,11 @@ final class GuestObject: TabledObject, EventSource {
             Property("console", "Its serial port.") { .object(ConsoleObject($0)) },
             Property("transitions", "Its changes of privilege level.") { .object(TransitionsObject($0)) },
             Property("time", "Guest time since it was made.") { .time($0.guest.time) },
+            Property(
+                "hostTime", "How long its runs have taken on the host, or nil if the script may not read its clock."
+            ) {
+                $0.session.limits.clock ? .time($0.guest.hostTime.wholeNanoseconds) : .nil
+            },
             Property("instructions", "How many instructions it has executed.") { .integer($0.guest.instructions) },
             Property("digest", "A fingerprint of everything the guest can see.") { .integer($0.guest.digest) },
             Property("stats", "What the guest and the engine have done so far.") { guest in

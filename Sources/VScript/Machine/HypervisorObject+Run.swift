@@ -4,9 +4,9 @@ import VirtualMachine
 extension HypervisorObject {
     static let runMethods: [Builtin<HypervisorObject>] = [
         Builtin(
-            "run(within?, wall?)",
-            "Runs the guests in turn, each by its share, until they all have ended, a handler stops one, or for so much "
-                + "time of the processor; gives for each guest its stop, or nil if it would go on."
+            "run(until?, within?, wall?)",
+            "Runs the guests in turn, each by its share, until an event of one, until they all have ended, a handler "
+                + "stops one, or for so much time of the processor; gives for each guest its stop, or nil if it would go on."
         ) { hypervisor, arguments in
             try hypervisor.run(arguments)
         }
@@ -17,8 +17,9 @@ extension HypervisorObject {
         guard let session = guests.first?.session else {
             throw HostFailure(.wrongOperand, "there is no guest on \(name)")
         }
-        let limits = try GuestObject.limits(arguments, within: 0, instructions: nil)
-        let hasTime = try GuestObject.deadline(arguments, wall: 1)
+        let condition = try condition(arguments)
+        let limits = try GuestObject.limits(arguments, within: 1, instructions: nil)
+        let hasTime = try GuestObject.deadline(arguments, wall: 2)
         for guest in guests { try guest.checkIdle() }
         for guest in guests { guest.beginTurns() }
         let context = arguments.context
@@ -31,7 +32,7 @@ extension HypervisorObject {
                 let before = used(by: guests)
                 let budget = session.budget(RunLimits(time: end - min(end, scheduler.elapsed)))
                 var (isPaused, slices) = (false, 0)
-                scheduler.run(counts: min(budget.time ?? .max, budget.instructions ?? .max)) {
+                scheduler.run(until: condition, counts: min(budget.time ?? .max, budget.instructions ?? .max)) {
                     guard !context.isInterrupted, hasTime(), !guests.contains(where: \.hasFailed) else {
                         isDone = true
                         return false
@@ -58,6 +59,20 @@ extension HypervisorObject {
                     return .object(guest.stopped(stop, at: arguments.span))
                 })
         }
+    }
+
+    /// The event that ends a run, and the guest whose it is.
+    private func condition(
+        _ arguments: Arguments
+    ) throws -> (guest: Guest, filter: VirtualMachine.EventFilter)? {
+        guard var value = arguments.value(0) else { return nil }
+        if case .function(let function) = value { value = try arguments.context.call(function, []) }
+        guard case .object(let object) = value, let pattern = object as? EventPattern,
+            let source = guests.first(where: { $0 === pattern.source })
+        else {
+            throw arguments.wrongType(0, "an event of one of its guests, such as `guest.console.prints(\"# \")`")
+        }
+        return (source.guest, try EventFilters.filter(pattern))
     }
 
     private func used(by guests: [GuestObject]) -> (instructions: UInt64, time: UInt64) {

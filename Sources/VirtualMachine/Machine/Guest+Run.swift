@@ -28,7 +28,11 @@ extension Guest {
         // A handler that runs its own guest would recurse without end.
         guard !isRunning else { return stop(.stopped, "the guest is already running") }
         isRunning = true
-        defer { isRunning = false }
+        let begin = ContinuousClock.now
+        defer {
+            isRunning = false
+            hostTime += begin.duration(to: .now)
+        }
         stopRequest = nil
         let waiter = condition.map { filter in
             observe(filter) { [weak self] event in
@@ -83,7 +87,7 @@ extension Guest {
     public func run(
         until condition: EventFilter? = nil, within time: Duration, instructions: UInt64? = nil, wall: Duration? = nil
     ) -> Stop {
-        run(until: condition, RunLimits(time: time.guestNanoseconds, instructions: instructions), wall)
+        run(until: condition, RunLimits(time: time.wholeNanoseconds, instructions: instructions), wall)
     }
 
     /// Runs until an event, for so many instructions at most, or so much time of the host.

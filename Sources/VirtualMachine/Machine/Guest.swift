@@ -45,6 +45,8 @@ public final class Guest {
     var isResetRequested = false
     /// How often the guest has reset the machine.
     public internal(set) var resets = 0
+    /// How long all runs have taken by the clock of the host; no two runs are alike.
+    public internal(set) var hostTime: Duration = .zero
     /// Set once the guest has powered off or crashed; running on is refused with the same stop.
     var finalStop: Stop?
 

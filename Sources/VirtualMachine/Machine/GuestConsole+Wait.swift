@@ -31,7 +31,7 @@ extension GuestConsole {
         _ text: String, within time: Duration? = nil, instructions: UInt64? = nil, wall: Duration? = nil
     ) throws(ConsoleError) -> Stop {
         let scanner = TextScanner(Array(text.utf8))
-        let limits = RunLimits(time: time?.guestNanoseconds, instructions: instructions)
+        let limits = RunLimits(time: time?.wholeNanoseconds, instructions: instructions)
         let found = wait(
             matching: { [unowned self] in scanner.match($0, from: typed.skip($0, from: $1)) }, limits: limits,
             checkpoint: Self.checkpoint(wall))
@@ -45,7 +45,7 @@ extension GuestConsole {
     public func command(
         _ line: String, within time: Duration? = nil, wall: Duration? = nil
     ) throws(ConsoleError) -> String {
-        let limits = RunLimits(time: time?.guestNanoseconds)
+        let limits = RunLimits(time: time?.wholeNanoseconds)
         return try command(line, limits: limits, checkpoint: Self.checkpoint(wall))
     }
 

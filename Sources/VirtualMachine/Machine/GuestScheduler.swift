@@ -106,9 +106,12 @@ public final class GuestScheduler {
     /// Runs the guests in turn until the processor has been there for so many counts more, none has a turn any more, or
     /// somebody asks a guest to stop.
     ///
-    /// Guests that ended, or waited for ever, in an earlier run are tried again. `checkpoint` is asked at least once for
-    /// each millisecond of guest time; false ends the run.
-    public func run(counts: UInt64 = .max, checkpoint: (() -> Bool)? = nil) {
+    /// An event that `condition` accepts in its guest ends the run too. Guests that ended, or waited for ever, in an earlier
+    /// run are tried again. `checkpoint` is asked at least once for each millisecond of guest time; false ends the run.
+    public func run(
+        until condition: (guest: Guest, filter: EventFilter)? = nil, counts: UInt64 = .max,
+        checkpoint: (() -> Bool)? = nil
+    ) {
         let (sum, overflow) = scheduler.elapsed.addingReportingOverflow(counts)
         let end = overflow ? .max : sum
         for member in members { member.stop = nil }
@@ -121,7 +124,7 @@ public final class GuestScheduler {
                 scheduler.idle(min(end - now, idleTime(now)))
                 continue
             }
-            guard take(turn.number, min(turn.counts, end - now), checkpoint) else { return }
+            guard take(turn.number, min(turn.counts, end - now), condition, checkpoint) else { return }
         }
     }
 
@@ -135,10 +138,14 @@ public final class GuestScheduler {
     }
 
     /// Gives a guest a turn; false if somebody has asked it to stop.
-    private func take(_ number: Int, _ counts: UInt64, _ checkpoint: (() -> Bool)?) -> Bool {
+    private func take(
+        _ number: Int, _ counts: UInt64, _ condition: (guest: Guest, filter: EventFilter)?,
+        _ checkpoint: (() -> Bool)?
+    ) -> Bool {
         let member = members[number]
+        let filter = condition.flatMap { $0.guest === member.guest ? $0.filter : nil }
         let before = member.guest.instructions
-        let stop = member.guest.run(limits: RunLimits(time: counts), checkpoint: checkpoint)
+        let stop = member.guest.run(until: filter, limits: RunLimits(time: counts), checkpoint: checkpoint)
         scheduler.charge(number, member.guest.instructions &- before)
         switch stop.reason {
         case .timeout, .instructions: return true

@@ -94,13 +94,13 @@ extension Guest {
     /// Does something at an exact guest time from now; a negative duration means now.
     @discardableResult
     public func after(_ duration: Duration, _ action: @escaping () -> Void) -> GuestTimer {
-        after(nanoseconds: duration.guestNanoseconds, action)
+        after(nanoseconds: duration.wholeNanoseconds, action)
     }
 }
 
 extension Duration {
-    /// As guest time: whole nanoseconds, 0 for a negative duration.
-    var guestNanoseconds: UInt64 {
+    /// Whole nanoseconds, as guest time is counted; 0 for a negative duration.
+    package var wholeNanoseconds: UInt64 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }
         let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)

@@ -9,13 +9,13 @@ import X86
 // nothing can come between the two that the guest could tell apart.
 
 /// Bits of DR6 (SDM volume 3 section 18.2.3).
-enum DR6 {
+package enum DR6 {
     static let breakpoints: UInt64 = 0xF
     static let BD: UInt64 = 1 << 13
-    static let BS: UInt64 = 1 << 14
+    package static let BS: UInt64 = 1 << 14
     static let BT: UInt64 = 1 << 15
     /// Bits that always read as one.
-    static let fixed: UInt64 = 0xFFFF_0FF0
+    package static let fixed: UInt64 = 0xFFFF_0FF0
     static let writable: UInt64 = breakpoints | BD | BS | BT
 }
 

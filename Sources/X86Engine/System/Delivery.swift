@@ -234,7 +234,10 @@ extension Processor {
 
     /// Delivers what VM entry injects.
     func inject(_ event: InjectedEvent) {
-        deliver(event.fault, source: event.source, injected: event)
+        var fault = event.fault
+        // Whoever injects has put it into CR2; the record of a triple fault shows it.
+        if fault.vector == 14 && event.source == .exception { fault.address = state.pointee.cr2 }
+        deliver(fault, source: event.source, injected: event)
     }
 
     private func record(_ fault: Fault) -> FaultRecord {

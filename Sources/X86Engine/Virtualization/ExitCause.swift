@@ -43,6 +43,22 @@ package enum ExitCause: Equatable, Sendable {
     case entryMSRLoadFailure(entry: UInt32)
 }
 
+extension ExitCause {
+    /// The guest was left in an instruction, which is not done, or in the delivery of an event; not between two instructions.
+    var isByInstruction: Bool {
+        switch self {
+        case .exception, .taskSwitch, .tripleFault, .instruction, .invalidatePage, .controlRegister, .debugRegister,
+            .port,
+            .readModelSpecificRegister, .writeModelSpecificRegister, .secondLevel:
+            true
+        case .externalInterrupt, .nonMaskableInterrupt, .initialize, .startUp, .interruptWindow,
+            .nonMaskableInterruptWindow, .preemptionTimer, .monitorTrap, .taskPriorityBelowThreshold, .invalidControls,
+            .invalidGuestState, .invalidVMCB, .entryMSRLoadFailure:
+            false
+        }
+    }
+}
+
 /// What starts a task switch.
 package enum TaskSwitchOrigin: UInt8, Sendable {
     case call, interruptReturn, jump, gate

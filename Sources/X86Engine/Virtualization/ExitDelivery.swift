@@ -60,6 +60,11 @@ extension Processor {
         control.pointee.exit = nil
         control.pointee.vectoring = nil
         state.pointee.work &+= 1
+        // What an instruction met that is not done is met again, or lost as with a fault; only what waits since MOV SS stays
+        // (SDM volume 3 section 28.3.4).
+        if exit.cause.isByInstruction && state.pointee.interruptShadow & InterruptShadow.movSS == 0 {
+            state.pointee.pendingDebug = 0
+        }
         performExit(exit, from: state.pointee.virtualization.mode)
     }
 

@@ -337,8 +337,7 @@ extension RandomProgram {
             let target =
                 is64 ? random.pick(["0x1234567812345678", "0x7ffffffffffe"]) : random.pick(["0x1000", "0xd0000000"])
             let a = wide("ax")
-            // No call to an address that is not canonical: translated, it leaves its return address below the stack.
-            let uses = ["jmp \(a)", is64 ? "jmp \(a)" : "call \(a)", "mov eax, [\(a)]", "push \(a)\nret"]
+            let uses = ["jmp \(a)", "call \(a)", "mov eax, [\(a)]", "push \(a)\nret"]
             return "mov \(a), \(target)\n\(random.pick(uses))"
         case 4: return "mov eax, 0x10\nmov ss, eax\nint3"
         case 5:

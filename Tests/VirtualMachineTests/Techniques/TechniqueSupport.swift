@@ -32,6 +32,15 @@ struct Way: Sendable, CustomTestStringConvertible {
             ways: [translate, Way(technique: .svm, paging: .nested), Way(technique: .svm, paging: .shadow)]),
     ]
 
+    /// A faithful technique on the processors that it is for.
+    struct Placed: Sendable, CustomTestStringConvertible {
+        var way: Way
+        var model: ProcessorModel
+        var testDescription: String { "\(model.vendor), \(way.testDescription)" }
+    }
+
+    static let placed = vendors.flatMap { vendor in vendor.ways.map { Placed(way: $0, model: vendor.model) } }
+
     func guest(
         _ boot: BootSource, _ model: ProcessorModel = .intel64, blocks: Bool = true, memory: UInt64 = 16 << 20
     ) throws -> Guest {

@@ -135,7 +135,11 @@ import X86Engine
 
     /// What a branch to nowhere leaves behind is the fault of the branch.
     @Test(arguments: Way.faithful) func branchesToAddressesThatAreNotCanonicalFault(way: Way) throws {
-        for branch in ["push rax\nret", "jmp rax", "mov [0x200000], rax\njmp [0x200000]"] {
+        let branches = [
+            "push rax\nret", "jmp rax", "mov [0x200000], rax\njmp [0x200000]", "call rax", "mov ecx, 7\ncall rax",
+            "mov [0x200000], rax\ncall [0x200000]", "mov rbx, 0x0000800000000000\nmov [0x200000], rbx\ncall [0x200000]",
+        ]
+        for branch in branches {
             let source = """
                     mov esp, 0x300000
                     mov rax, 0x1234567812345678
