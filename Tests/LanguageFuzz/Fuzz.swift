@@ -46,6 +46,8 @@ struct Fuzz: ParsableCommand {
                 // A case that outlives its wall-clock limit by so much hangs: SIGALRM ends the process.
                 alarm(120)
                 var limits = Limits.untrusted
+                // Guests take up what they are allowed besides the heap, and their monitors as much again.
+                limits.guestMemory = 64 << 20
                 // One case in 64 may use up all that strangers get; the others end sooner.
                 if case_ % 64 != 0 { (limits.fuel, limits.guestInstructions) = (300_000, 3_000_000) }
                 let result = LanguageFuzz.run(attack, seed: case_, limits: limits)
