@@ -95,6 +95,27 @@ struct BackwardsTests {
         #expect(guest.digest == digest)
     }
 
+    @Test("the way of a run that a script makes is kept too, until the script goes back on it")
+    func scripted() throws {
+        let program = "start: inc qword [rsp]\njmp start"
+        let guest = try Lab.guest(program: program)
+        let history = GuestHistory(guest)
+        history.interval = 2_000_000
+        let early = try guest.snapshot()
+        guest.run(limits: RunLimits(instructions: 10_000_000))
+        #expect((4...6).contains(history.count))
+        history.go(to: 5_000_001)
+        let other = try Lab.guest(program: program)
+        other.run(limits: RunLimits(instructions: 5_000_001))
+        #expect(guest.instructions == 5_000_001 && guest.digest == other.digest)
+        try guest.restore(early)
+        guest.cpu.set("rbx", 5)
+        #expect(history.count == 1)
+        guest.run(limits: RunLimits(instructions: 5_000_000))
+        history.go(to: 4_500_000)
+        #expect(guest.cpu["rbx"] == 5)
+    }
+
     @Test("a watchpoint stops before the write, forwards and backwards")
     func watch() throws {
         let guest = try Lab.guest(program: "start: mov rax, 1\nmov [rsp], rax\nnop\nnop\nhlt")

@@ -41,6 +41,7 @@ public final class GuestHistory {
         self.guest = guest
         effects = guest.effects ?? EffectLog(at: guest.instructions)
         guest.effects = effects
+        if guest.history == nil { guest.history = self }
         mark()
     }
 
@@ -56,7 +57,7 @@ public final class GuestHistory {
 
     /// Keeps the present.
     private func mark(isChange: Bool = false) {
-        guard let snapshot = try? guest.snapshot() else { return }
+        let snapshot = guest.snapshotBetweenInstructions()
         let place = entries.firstIndex { $0.position > snapshot.instructions } ?? entries.count
         entries.insert(Entry(snapshot: snapshot, isChange: isChange, ownPages: 0), at: place)
         countPages(of: place)
@@ -135,6 +136,15 @@ public final class GuestHistory {
             guard stop.reason == .instructions, guest.instructions < endCount ?? .max else { return stop }
         }
     }
+
+    /// Keeps the present on the way of a run that is not the history's own; between two instructions.
+    func passing() {
+        let next = lastPosition(atMost: guest.instructions).addingReportingOverflow(interval)
+        if !isReplaying, !next.overflow, guest.instructions >= next.partialValue { mark() }
+    }
+
+    /// The guest was brought to a snapshot that may be of another past: what lay after it is another guest's.
+    func wasRestored() { entries.removeAll { $0.position > guest.instructions } }
 
     private func lastPosition(atMost position: UInt64) -> UInt64 {
         entries.last { $0.position <= position }?.position ?? 0

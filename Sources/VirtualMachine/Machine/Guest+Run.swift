@@ -51,6 +51,7 @@ extension Guest {
             if let endTime, time >= endTime { return stop(.timeout, "") }
             if let endCount, instructions >= endCount { return stop(.instructions, "") }
             if let checkpoint, !checkpoint() { return stop(.stopped, "interrupted") }
+            history?.passing()
             // The instruction limit as a point in time: idle time moves it, so it is computed anew for every slice.
             let byCount = endCount.map { state.pointee.idleTime.addingReportingOverflow($0).partialValue } ?? .max
             let slice = time.addingReportingOverflow(1_000_000).partialValue

@@ -26,6 +26,8 @@ public final class Guest {
     let timers: GuestTimers
     /// What handlers and scripted devices have done, while somebody keeps the guest's history.
     var effects: EffectLog? { didSet { handlersChanged() } }
+    /// Who keeps the guest's past; told on the way of runs and when the guest is brought back.
+    weak var history: GuestHistory?
     private let deviceMemory: DeviceMemory
     private let image: BootImage
     private let pristineRandom: UInt64

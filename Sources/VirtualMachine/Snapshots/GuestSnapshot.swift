@@ -51,7 +51,12 @@ extension Guest {
     /// Keeps everything about the guest as it is now; changes nothing that it can see.
     public func snapshot() throws(SnapshotError) -> GuestSnapshot {
         guard !isRunning else { throw .running }
-        return GuestSnapshot(
+        return snapshotBetweenInstructions()
+    }
+
+    /// The same, also in the midst of a run; for whoever knows that nothing of the guest is under way.
+    func snapshotBetweenInstructions() -> GuestSnapshot {
+        GuestSnapshot(
             time: time, instructions: instructions, processor: processor.snapshot(), memory: memory.snapshot(),
             machine: platform.pc.state, devices: attached.states, timers: timers.pending, console: console.progress,
             transitions: transitions.progress, knowledge: monitor?.knowledge ?? [], resets: resets,
@@ -65,6 +70,7 @@ extension Guest {
         try bringBack(snapshot)
         // It goes its own way from here, with its handlers.
         effects?.diverge(at: instructions)
+        history?.wasRestored()
     }
 
     /// Brings a snapshot back; what is known of the time after it stays known.
