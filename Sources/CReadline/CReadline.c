@@ -29,6 +29,8 @@ static int wake_file = -1;
 /// Keys taken from the terminal before readline wanted them.
 static unsigned char queue[1 << 16];
 static size_t queue_start, queue_end;
+/// A text is being pasted: readline asks for keys until its end, whatever they are.
+static bool is_pasting;
 /// Readline has not taken the key yet that it was called for.
 static bool is_first_key;
 /// Written by the handler of SIGWINCH.
@@ -150,9 +152,9 @@ static int next_key(void) {
 static int read_key(FILE *stream) {
     (void)stream;
     int key = next_key();
-    // What readline reads on for (the end of a pasted text, at the prompt or in a search; the rest of a character) may
-    // never come.
-    if (!is_first_key && key == interrupt_key) return EOF;
+    // The end of the text that is pasted may never come; in a search readline reads on for nothing else.
+    bool reads_on = is_pasting || (!is_first_key && RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH));
+    if (reads_on && key == interrupt_key) return EOF;
     is_first_key = false;
     if (key != EOF) queue_start++;
     return key;
@@ -162,6 +164,13 @@ static int has_key(void) {
     if (queue_start < queue_end) return 1;
     struct pollfd file = {.fd = STDIN_FILENO, .events = POLLIN};
     return poll(&file, 1, 0) > 0;
+}
+
+static int paste(int count, int key) {
+    is_pasting = true;
+    int result = rl_bracketed_paste_begin(count, key);
+    is_pasting = false;
+    return result;
 }
 
 /// Gives the line up as Enter accepts it: readline ends with the line and all that it keeps of it in order.
@@ -270,6 +279,7 @@ void creadline_start(const char *name, creadline_callbacks given) {
     rl_variable_bind("bell-style", "none");
     rl_bind_key('\r', enter);
     rl_bind_key('\n', enter);
+    rl_bind_keyseq("\033[200~", paste);
     rl_bind_keyseq("\033[A", walk_backward);
     rl_bind_keyseq("\033OA", walk_backward);
     rl_bind_keyseq("\033[B", walk_forward);

@@ -21,7 +21,8 @@ final class TerminalInput {
         original = settings
         guard keepsKeys else { return }
         settings.c_lflag &= ~tcflag_t(ICANON | IEXTEN)
-        settings.c_iflag &= ~tcflag_t(ICRNL | INLCR | IGNCR)
+        // After Ctrl-S nothing would be seen until Ctrl-Q: Ctrl-C, which is no signal here, would not bring a prompt.
+        settings.c_iflag &= ~tcflag_t(ICRNL | INLCR | IGNCR | IXON)
         settings.c_lflag |= tcflag_t(NOFLSH)
         creadline_set_interrupt_key(settings[control: VINTR])
         settings[control: VINTR] = 0
@@ -41,6 +42,7 @@ final class TerminalInput {
         settings.c_lflag &= ~tcflag_t(ECHO | ICANON)
         settings.c_lflag |= tcflag_t(NOFLSH)
         settings[control: VINTR] = original[control: VINTR]
+        settings.c_iflag |= original.c_iflag & tcflag_t(IXON)
         tcsetattr(STDIN_FILENO, TCSANOW, &settings)
         defer {
             var before = before

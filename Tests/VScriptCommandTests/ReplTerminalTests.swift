@@ -183,7 +183,9 @@ struct ReplTerminalTests {
         "Ctrl-C stands among the keys where it was pressed, whatever was begun before it",
         arguments: [
             "abc", "\u{12}pri", "\u{1B}", "\u{1B}[", "\u{1B}[200~half a paste", "\u{1B}[A", "\u{1B}3", "\u{16}",
-            "con\t\t", "{\r1\r",
+            "con\t\t", "{\r1\r", "\u{12}\u{1B}[200~half a paste", "\u{12}p\u{1B}[200~two\nlines", "\u{13}",
+            "\u{13}\u{1B}[200~p",
+            "\u{1B}[200~end\u{1B}[201",
         ])
     func interruptTypedAhead(begun: String) throws {
         let terminal = try ReplTerminal()
