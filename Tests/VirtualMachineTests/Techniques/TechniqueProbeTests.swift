@@ -77,7 +77,7 @@ import X86Engine
 
     /// 10,000 with `VSCRIPT_LONG_TESTS=1`.
     @Test(arguments: Way.placed) func bytesOfNoMeaning(place: Way.Placed) throws {
-        let count: UInt64 = ProcessInfo.processInfo.environment["VSCRIPT_LONG_TESTS"] == nil ? 30 : 10_000
+        let count: UInt64 = ProcessInfo.processInfo.environment["VSCRIPT_LONG_TESTS"] == nil ? 12 : 10_000
         for number in 0..<count {
             var random = RandomProgram.SplitMix(state: number)
             let bytes = (0..<4096).map { _ in UInt8(truncatingIfNeeded: random.next() >> 32) }
