@@ -1,23 +1,9 @@
 import Testing
 import VirtualMachine
 
-/// Archives in cpio's "newc" format, laid out by cpio(5).
 @Suite struct BootInitialRAMDiskTests {
-    private func entry(_ name: String, _ data: [UInt8] = []) -> [UInt8] {
-        func field(_ value: Int) -> String {
-            let text = String(value, radix: 16, uppercase: true)
-            return String(repeating: "0", count: 8 - text.count) + text
-        }
-        let numbers = [1, 0o100644, 0, 0, 1, 0, data.count, 0, 0, 0, 0, name.utf8.count + 1, 0]
-        var bytes = Array(("070701" + numbers.map(field).joined() + name + "\0").utf8)
-        while bytes.count % 4 != 0 { bytes.append(0) }
-        bytes += data
-        while bytes.count % 4 != 0 { bytes.append(0) }
-        return bytes
-    }
-
     private var archive: [UInt8] {
-        entry("init", Array("#!/bin/sh\n".utf8)) + entry("etc/motd", [1]) + entry("TRAILER!!!")
+        NewcArchive.entry("init", Array("#!/bin/sh\n".utf8)) + NewcArchive.entry("etc/motd", [1]) + NewcArchive.end
     }
 
     private func check(_ bytes: [UInt8]) throws { try InitialRAMDisk(BootFile(name: "initrd", bytes: bytes)).check() }
@@ -48,7 +34,7 @@ import VirtualMachine
         damaged[6 + 6 * 8] = UInt8(ascii: "x")
         #expect(throws: BootError.self) { try check(damaged) }
         damaged = archive
-        damaged[entry("init", Array("#!/bin/sh\n".utf8)).count] = UInt8(ascii: "1")
+        damaged[NewcArchive.entry("init", Array("#!/bin/sh\n".utf8)).count] = UInt8(ascii: "1")
         #expect(throws: BootError.self) { try check(damaged) }
         // The largest sizes that fit the fields.
         damaged = archive

@@ -34,6 +34,25 @@ struct LinuxGuest {
         try .pvh(paths["vmlinux"] ?? "", initrd: paths["initrd"], append: append)
     }
 
+    /// The ELF kernel, with files beside what the initramfs holds.
+    func pvh(append: String = "console=ttyS0", adding files: [String: [UInt8]]) throws -> BootSource {
+        var archive = try Self.bytes(paths["initrd"] ?? "")
+        for (name, data) in files.sorted(by: { $0.key < $1.key }) {
+            archive += NewcArchive.entry(name, data, mode: 0o100755)
+        }
+        archive += NewcArchive.end
+        let kernel = BootFile(name: "vmlinux", bytes: try Self.bytes(paths["vmlinux"] ?? ""))
+        return BootSource(.pvh(kernel, initrd: BootFile(name: "initrd", bytes: archive), commandLine: append))
+    }
+
+    /// A module of the kernel by its path below `kernel/`; nil if the kernel came without modules.
+    func module(_ path: String) throws -> [UInt8]? {
+        guard let folder = paths["modules"] else { return nil }
+        return try Self.bytes("\(folder)/kernel/\(path)")
+    }
+
+    private static func bytes(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) }
+
     /// The kernel as Debian ships it.
     func bzImage(append: String = "console=ttyS0") throws -> BootSource {
         try .linux(paths["bzimage"] ?? "", initrd: paths["initrd"], append: append)

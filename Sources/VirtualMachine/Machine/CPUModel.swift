@@ -10,7 +10,7 @@ public struct CPUModel: Sendable {
     public init() {}
 
     /// The names of the models that come with the engine.
-    public static let names = ["intel64", "intel64VMX", "amd64", "intel32"]
+    public static let names = ["intel64", "intel64VMX", "amd64", "amd64SVM", "intel32"]
 
     /// Makes a model by its name; nil if there is none.
     public init?(named name: String) {
@@ -18,6 +18,7 @@ public struct CPUModel: Sendable {
         case "intel64": model = .intel64
         case "intel64VMX": model = .intel64VMX
         case "amd64": model = .amd64
+        case "amd64SVM": model = .amd64SVM
         case "intel32": model = .intel32
         default: return nil
         }

@@ -43,6 +43,7 @@ enum MSR {
     static let tscAux: UInt32 = 0xC000_0103
     static let systemConfiguration: UInt32 = 0xC001_0010
     static let hardwareConfiguration: UInt32 = 0xC001_0015
+    static let northbridgeConfiguration: UInt32 = 0xC001_001F
     static let decodeConfiguration: UInt32 = 0xC001_1029
 }
 
@@ -121,6 +122,8 @@ extension Processor {
         case MSR.tscAux: return s.pointee.tscAux
         case MSR.systemConfiguration: return s.pointee.msr.systemConfiguration
         case MSR.hardwareConfiguration: return s.pointee.msr.hardwareConfiguration
+        // No extended configuration space behind port 0xCF8 is there to be enabled.
+        case MSR.northbridgeConfiguration: return 0
         // LFENCE is serializing, and stays so.
         case MSR.decodeConfiguration: return 2
         case MSR.apicBase, MSR.tscDeadline, MSR.x2apic: return environment.readModelSpecificRegister(index)
@@ -160,7 +163,9 @@ extension Processor {
         case MSR.star, MSR.lstar, MSR.cstar, MSR.fmask: features.contains(.syscall)
         case MSR.fsBase, MSR.gsBase, MSR.kernelGSBase: features.contains(.longMode)
         case MSR.tscAux: features.contains(.rdtscp) || features.contains(.rdpid)
-        case MSR.systemConfiguration, MSR.hardwareConfiguration, MSR.decodeConfiguration: amd
+        case MSR.systemConfiguration, MSR.hardwareConfiguration, MSR.northbridgeConfiguration,
+            MSR.decodeConfiguration:
+            amd
         default: features.contains(.mtrr) && MSR.mtrrFixed.contains(index)
         }
     }
@@ -222,7 +227,7 @@ extension Processor {
         case MSR.hardwareConfiguration:
             // TscFreqSel (bit 24) reads as one: the TSC counts at the rate of P0.
             s.pointee.msr.hardwareConfiguration = value & 0x01FF_FFFF | 1 << 24
-        case MSR.decodeConfiguration: break
+        case MSR.northbridgeConfiguration, MSR.decodeConfiguration: break
         case MSR.featureControl:
             // Lock, and VMX outside SMX; locked it stays as it is until RESET.
             guard s.pointee.virtualization.vmx.featureControl & 1 == 0, value & ~5 == 0 else { return false }
