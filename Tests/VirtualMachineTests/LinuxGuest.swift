@@ -51,7 +51,9 @@ struct LinuxGuest {
         return try Self.bytes("\(folder)/kernel/\(path)")
     }
 
-    private static func bytes(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) }
+    private static func bytes(_ path: String) throws -> [UInt8] {
+        [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+    }
 
     /// The kernel as Debian ships it.
     func bzImage(append: String = "console=ttyS0") throws -> BootSource {
