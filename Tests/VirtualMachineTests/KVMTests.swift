@@ -38,6 +38,6 @@ import X86Engine
             #expect(try command("./client; echo $?") == KVMClient.output + "\n0", "\(parameter)")
             #expect(try command("rmmod \(processor.module); echo $?") == "0", "\(parameter)")
         }
-        #expect(try command("dmesg | grep -c 'BUG\\|WARNING\\|Oops\\|Call Trace'") == "0")
+        #expect(try command("dmesg | grep -c 'BUG\\|WARNING: CPU\\|Oops\\|Call Trace'") == "0")
     }
 }
