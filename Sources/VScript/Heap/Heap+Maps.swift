@@ -205,8 +205,8 @@ extension Heap {
             } else {
                 guard map.pointee.used < 1 << 30 else { throw HostFailure(.heapLimit, "the map is too large") }
                 try resize(map, cells: max(8, map.pointee.capacity * 2))
+                if map.pointee.used >= 8 { try rebuildIndex(map) }
             }
-            if map.pointee.used >= 8 { try rebuildIndex(map) }
         }
         let entry = map.pointee.used
         let cells = map.pointee.cells.unsafelyUnwrapped
@@ -224,28 +224,50 @@ extension Heap {
         index[place] = UInt64(hash) << 32 | UInt64(truncatingIfNeeded: entry + 1)
     }
 
-    /// Makes the index anew, for as many entries as there is room for.
+    /// Makes an index for as many entries as there is room for.
     private func rebuildIndex(_ map: UnsafeMutablePointer<MapBlock>) throws(HostFailure) {
         var size = 16
         while size < map.pointee.capacity { size *= 2 }
-        if map.pointee.index == nil || map.pointee.mask + 1 != size {
-            try count(size * 8)
-            if let old = map.pointee.index {
-                uncount((map.pointee.mask + 1) * 8)
-                old.deallocate()
-            }
-            map.pointee.index = .allocate(capacity: size)
-            map.pointee.mask = size - 1
-        }
-        let index = map.pointee.index.unsafelyUnwrapped
+        guard map.pointee.index == nil || map.pointee.mask + 1 != size else { return fillIndex(map) }
+        try count(size * 8)
+        let index = UnsafeMutablePointer<UInt64>.allocate(capacity: size)
+        let old = map.pointee.index
+        let oldSize = map.pointee.mask + 1
+        map.pointee.index = index
+        map.pointee.mask = size - 1
+        guard let old else { return fillIndex(map) }
         index.initialize(repeating: 0, count: size)
-        let cells = map.pointee.cells.unsafelyUnwrapped
-        for entry in 0..<map.pointee.used where !cells[entry * 2].isUnset {
-            Self.enter(cells[entry * 2], entry, index, size - 1)
+        move(old, oldSize, to: map)
+        uncount(oldSize * 8)
+        old.deallocate()
+    }
+
+    /// Enters what an index of another size has; its order is that of the hashes, so both are gone through from one end
+    /// to the other, and no key is looked at.
+    private func move(
+        _ old: UnsafeMutablePointer<UInt64>, _ size: Int, to map: UnsafeMutablePointer<MapBlock>
+    ) {
+        guard let index = map.pointee.index, let cells = map.pointee.cells else { return }
+        let hasGaps = map.pointee.live < map.pointee.used
+        for position in 0..<size where old[position] != 0 {
+            let word = old[position]
+            if hasGaps && cells[(Int(UInt32(truncatingIfNeeded: word)) &- 1) &* 2].isUnset { continue }
+            var place = Int(word >> 32) & map.pointee.mask
+            while index[place] != 0 { place = (place &+ Hash.step) & map.pointee.mask }
+            index[place] = word
         }
     }
 
-    /// Closes the gaps that removed entries have left; the index no longer fits.
+    /// Enters every key into the index.
+    private func fillIndex(_ map: UnsafeMutablePointer<MapBlock>) {
+        guard let index = map.pointee.index, let cells = map.pointee.cells else { return }
+        index.initialize(repeating: 0, count: map.pointee.mask + 1)
+        for entry in 0..<map.pointee.used where !cells[entry * 2].isUnset {
+            Self.enter(cells[entry * 2], entry, index, map.pointee.mask)
+        }
+    }
+
+    /// Closes the gaps that removed entries have left.
     private func compact(_ map: UnsafeMutablePointer<MapBlock>) {
         guard let cells = map.pointee.cells else { return }
         var target = 0
@@ -255,10 +277,7 @@ extension Heap {
             target += 1
         }
         map.pointee.used = target
-        if let index = map.pointee.index {
-            index.initialize(repeating: 0, count: map.pointee.mask + 1)
-            for entry in 0..<target { Self.enter(cells[entry * 2], entry, index, map.pointee.mask) }
-        }
+        fillIndex(map)
     }
 
     /// Takes an entry out and gives its value; nil if there is none.
