@@ -51,11 +51,13 @@ final class LabSession {
     let repl: REPL
     private var said = ""
 
-    init(_ technique: String) {
+    convenience init(_ technique: String) { self.init(script: Self.script(technique)) }
+
+    init(script: String) {
         repl = REPL(scope: SessionScope(Session())) { _ in }
         let renderer = TextRenderer(colours: false)
         repl.output = { [unowned self] in said += renderer.text($0) }
-        repl.begin(with: SourceFile(Self.script(technique), named: "lab.vscript"), environment: [:])
+        repl.begin(with: SourceFile(script, named: "lab.vscript"), environment: [:])
     }
 
     var guest: Guest? { repl.focused?.guest }

@@ -97,6 +97,29 @@ struct TranscriptTests {
                 """)
     }
 
+    @Test("what SYSCALL gave RCX and R11 is told also after the kernel has used them")
+    func systemCallWhoseRegistersAreGone() {
+        let session = LabSession(
+            script: """
+                guest demo {
+                  memory: 4 MiB
+                  boot: .long
+                  ring 0 {
+                    syscall: entry
+                    asm {
+                      entry: xor ecx, ecx
+                             xor r11d, r11d
+                             nop
+                    }
+                  }
+                  ring 3 { asm { start: syscall } }
+                }
+                """)
+        let text = session.say("s 3")
+        #expect(text.contains("rcx  ← 0x400002 "))
+        #expect(text.contains("r11 ← 0x202 "))
+    }
+
     @Test("a crash tells its faults and is not run on")
     func crash() throws {
         let session = TestSession(try Lab.guest())

@@ -94,7 +94,7 @@ package final class DebuggedGuest {
 
 extension DebuggedGuest {
     /// Whether a transition has just happened, so that what it pushed is still there.
-    private func isLive(_ transition: Transition) -> Bool {
+    func isLive(_ transition: Transition) -> Bool {
         guest.cpu.rip == transition.after.rip && guest.cpu["rsp"] == transition.after.rsp
     }
 

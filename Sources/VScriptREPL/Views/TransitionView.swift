@@ -71,13 +71,17 @@ package struct TransitionView {
         let cpu = guest.guest.cpu
         let isLong = t.before.rip > 0xFFFF_FFFF || (cpu["efer"] ?? 0) & 1 << 10 != 0
         let entry = cpu.mode == "compatibility" ? "IA32_CSTAR" : isLong ? "IA32_LSTAR" : "IA32_STAR"
+        // A handler may have used the registers since; what they were given follows from where the guest came from.
+        let isLive = guest.isLive(t)
+        let rcx = isLive ? cpu["rcx"] ?? 0 : guest.decode(at: t.before.rip)?.next ?? t.before.rip &+ 2
+        let r11 = isLive ? cpu["r11"] ?? 0 : t.before.rflags
         return [
             sourced(
                 row("rip", change(t.before.rip, t.after.rip) + (place.name(t.after.rip).map { " \($0)" } ?? "")), entry),
             sourced(selectors(t), "IA32_STAR"),
             sourced(
-                "   " + "rcx  ← \(Numbers.hex(cpu["rcx"] ?? 0))".padded(to: 22)
-                    + "r11 ← \(Numbers.hex(cpu["r11"] ?? 0))" + flagChanges(t, gap: 4), "IA32_FMASK"),
+                "   " + "rcx  ← \(Numbers.hex(rcx))".padded(to: 22)
+                    + "r11 ← \(Numbers.hex(r11))" + flagChanges(t, gap: 4), "IA32_FMASK"),
             StyledText(
                 row(
                     "rsp",
