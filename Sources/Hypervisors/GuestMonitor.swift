@@ -21,7 +21,8 @@ package protocol GuestMonitor: AnyObject {
     var observer: (any MonitorObserver)? { get set }
     /// The ring at which the machine's processor runs the guest's kernel.
     var kernelRing: UInt8 { get }
-    /// Runs the guest until the machine around it is needed, as `Processor.run` does.
+    /// Runs the guest until the machine around it is needed, as `Processor.run` does; ends as at a deadline, but earlier,
+    /// when the guest has been left `turnsOfARun` times, so that the caller can look after other things.
     func run() -> RunResult
     /// What the monitor knows of the guest that neither its processor nor its memory holds, for snapshots and digests.
     var knowledge: [UInt64] { get }
@@ -37,6 +38,10 @@ package protocol GuestMonitor: AnyObject {
     /// Gives the guest up: its own processor has all of its state, and nothing of the monitor's is in force any more.
     func leave()
 }
+
+/// How often a monitor goes round before its run ends; a millisecond of a guest that is left at every other instruction
+/// takes a hundred times as long as others.
+let turnsOfARun = 4096
 
 extension GuestMonitor {
     package var knowledge: [UInt64] { [] }

@@ -115,9 +115,12 @@ package final class HardwareMonitor: GuestMonitor {
     // MARK: The run loop
 
     package func run() -> RunResult {
+        var turns = 0
         while true {
             if guest.takeWatchChange() { machine.watchedInstructions = guest.watchedInstructions }
             if let result = doPendingWork() { return result }
+            turns += 1
+            if turns > turnsOfARun { return .deadline }
             if mustInterpret {
                 if isInside, guest.hasWorkAtBoundary { _ = left(.interruption) }
                 if guest.activeAndUninterrupted { statistics.interpreted &+= 1 }

@@ -162,8 +162,11 @@ package final class SoftwareMonitor: GuestMonitor {
 
     /// Runs the guest until the machine around it is needed, as `Processor.run` does.
     package func run() -> RunResult {
+        var turns = 0
         while true {
             if guest.takeWatchChange() { watchesChanged() }
+            turns += 1
+            if turns > turnsOfARun && !owesInstruction { return .deadline }
             if owesInstruction || guest.hasSomethingDue || !canRunDirectly {
                 if isInside, guest.hasWorkAtBoundary {
                     leave(.interruption, guest.hasSomethingDue ? .interrupt : .emulation, at: guest.state.pointee.rip)

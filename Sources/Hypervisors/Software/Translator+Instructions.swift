@@ -20,12 +20,17 @@ extension Translator {
         }
         switch definition.sensitivity {
         case .innocuous:
-            // The x87 keeps the address of its last instruction, which must not be one of the cache.
-            if definition.feature == .fpu { return callOut(&work) }
+            if isX87(definition) { return callOut(&work) }
             copy(instruction, code, next: next, into: &work)
         case .privileged, .sensitiveUnprivileged:
             translateSensitive(instruction, code, at: rip, next: next, into: &work)
         }
+    }
+
+    /// Whether the x87 keeps the address of an instruction, which must not be one of the cache: FWAIT and the escapes,
+    /// some of which are features of later processors (FCMOVcc, FISTTP).
+    private func isX87(_ definition: InstructionDefinition) -> Bool {
+        definition.feature == .fpu || definition.map == .primary && (0xD8...0xDF).contains(definition.opcode)
     }
 
     /// The instruction goes to the monitor, which goes on behind it.

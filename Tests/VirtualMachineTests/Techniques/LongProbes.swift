@@ -181,6 +181,9 @@ enum LongProbes {
         mov rax, cr0 | or eax, 10 | mov cr0, rax | fwait
         fld1 | fldz | fdivp | fnstsw ax | mov ebx, eax
         mov dword [page0], 0x33b | fldcw [page0] | fld1 | fldz | fdivp | fwait
+        fld1 | fld1 | fcmovnbe st0, st1 | fnstenv [page0] | mov ebx, [page0 + 12]
+        fld1 | fisttp word [page0 + 64] | fnstenv [page0] | mov ebx, [page0 + 12]
+        fld1 | fld1 | fcomi st0, st1 | fnstenv [page0] | mov ebx, [page0 + 12]
         mov dword [page0], 0x1f00 | ldmxcsr [page0] | xorps xmm0, xmm0 | mov eax, 1 | cvtsi2sd xmm1, eax | \
             mov dword [page0], 0x1d80 | ldmxcsr [page0] | divsd xmm1, xmm0
         mov dword [page0], 0x10000 | ldmxcsr [page0]
