@@ -51,6 +51,30 @@ struct GuestTests {
             ])
     }
 
+    @Test("a printed event says what happened")
+    func eventText() throws {
+        let output = try printed(
+            guest(
+                "mov al, 0x41\nout 0xE9, al\nin al, 0x61\nmov ecx, 0xC0000080\nrdmsr\nmov rbx, cr0\nmov cr0, rbx\nud2",
+                "on io { print(event) }\n  on msr { print(event) }\n  on exception(.UD) { print(event); event.stop() }")
+                + "g.run()")
+        #expect(
+            output.split(separator: "\n") == [
+                "<io write 0xe9 = 0x41>", "<io read 0x61>", "<msr read 0xc0000080>", "<exception #UD>",
+            ])
+        #expect(
+            try printed(
+                Self.rings.replacing("\\(event.from) -> \\(event.to)  \\(event.cause)  rax=\\($rax)", with: "\\(event)")
+            ).hasPrefix("<transition syscall 3 -> 0>\n<transition sysret 0 -> 3>\n"))
+    }
+
+    @Test("a member that is not there is answered with those that are, each once")
+    func unknownMember() throws {
+        let diagnostic = try #require(failure(guest("hlt") + "g.frobnicate"))
+        let names = try #require(diagnostic.notes.first { $0.hasPrefix("it has ") }).split(separator: " ")
+        #expect(names.filter { $0 == "reset" }.count == 1 && names.filter { $0 == "console" }.count == 1)
+    }
+
     @Test("handlers and recording change nothing the guest sees")
     func digest() throws {
         let plain = Self.rings.split(separator: "\n").filter { !$0.contains("on transition") }.joined(separator: "\n")

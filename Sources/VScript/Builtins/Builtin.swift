@@ -427,7 +427,7 @@ package final class ModuleObject: HostObject {
         self.values = values
     }
 
-    package var typeName: String { "a module" }
+    package var typeName: String { "the module `\(name)`" }
     package var text: String { "<module \(name)>" }
     package var memberNames: [String] { values.keys.filter { !$0.hasPrefix("_") }.sorted() }
     package func member(_ name: String) -> ScriptValue? { name.hasPrefix("_") ? nil : values[name] }

@@ -174,8 +174,10 @@ extension Interpreter {
             ForeignNames.hint(for: name, among: names)
             ?? Suggestion.closest(to: name, in: names).map { "did you mean `\($0)`?" } ?? ""
         if failure.label.isEmpty, !isMap, !names.isEmpty {
+            // An event and a member may have one name.
+            let names = Set(names).sorted()
             let more = names.count > Self.namesTold ? " …" : ""
-            failure.notes.append("it has \(names.sorted().prefix(Self.namesTold).joined(separator: " "))\(more)")
+            failure.notes.append("it has \(names.prefix(Self.namesTold).joined(separator: " "))\(more)")
         }
         return failure
     }

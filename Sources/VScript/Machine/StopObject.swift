@@ -107,7 +107,17 @@ final class EventObject: HostObject {
     }
 
     var typeName: String { "an event" }
-    var text: String { "<\(event.kind.rawValue)\(event.cause.isEmpty ? "" : " \(event.cause)")>" }
+    /// What happened in a line: `<transition SYSCALL 3 -> 0>`, `<io write 0x3f8 = 0x41>`.
+    var text: String {
+        var words = [event.kind.rawValue]
+        if !event.cause.isEmpty, event.cause != event.kind.rawValue { words.append(event.cause) }
+        if event.from != event.to { words.append("\(event.from) -> \(event.to)") }
+        if event.size != nil || event.kind == .msr { words.append(event.isRead ? "read" : "write") }
+        if let code = event.errorCode { words.append("error code \(hexadecimal(code))") }
+        if let address = event.address { words.append(hexadecimal(address)) }
+        if let value = event.value { words.append("= \(hexadecimal(value))") }
+        return "<\(words.joined(separator: " "))>"
+    }
     var memberNames: [String] { Self.table.names }
     func member(_ name: String) throws -> ScriptValue? { try Self.table.get(name, of: self) }
 

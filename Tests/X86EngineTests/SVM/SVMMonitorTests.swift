@@ -2,19 +2,6 @@ import Testing
 import X86
 import X86Engine
 
-/// A monitor that answers exits by a closure and remembers them.
-private final class ClosureMonitor: VirtualMachineMonitor {
-    var exits: [VMExit] = []
-    var answer: (VMExit, Processor) -> ExitDisposition
-
-    init(_ answer: @escaping (VMExit, Processor) -> ExitDisposition) { self.answer = answer }
-
-    func handle(_ exit: VMExit, on processor: Processor) -> ExitDisposition {
-        exits.append(exit)
-        return answer(exit, processor)
-    }
-}
-
 /// Exits that go to a monitor in Swift instead of guest software.
 @Suite struct SVMMonitorTests {
     private func launch(_ code: String, _ svm: SVMMachine, counts: UInt64 = 1000) throws -> RunResult {
