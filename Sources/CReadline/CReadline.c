@@ -33,6 +33,8 @@ static size_t queue_start, queue_end;
 static bool is_pasting;
 /// Readline has not taken the key yet that it was called for.
 static bool is_first_key;
+/// A key that readline gets before those that were pressed; EOF for none.
+static int inserted_key = EOF;
 /// Written by the handler of SIGWINCH.
 static int resize_pipe[2] = {-1, -1};
 
@@ -151,6 +153,12 @@ static int next_key(void) {
 /// What readline calls for a key.
 static int read_key(FILE *stream) {
     (void)stream;
+    if (inserted_key != EOF) {
+        int key = inserted_key;
+        inserted_key = EOF;
+        is_first_key = false;
+        return key;
+    }
     int key = next_key();
     // The end of the text that is pasted may never come; in a search readline reads on for nothing else.
     bool reads_on = is_pasting || (!is_first_key && RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH));
@@ -158,6 +166,32 @@ static int read_key(FILE *stream) {
     is_first_key = false;
     if (key != EOF) queue_start++;
     return key;
+}
+
+/// Whether a key is not one of the search's own while something is searched for.
+///
+/// Readline's searches do not find back from sequences such as those of arrows and pastes, nor from a key that ends a
+/// search and wants another key itself: they go on in the table of keys that they were in last, and beyond it (8.2).
+static bool leaves_search(int key) {
+    if (key < 0 || key >= KEYMAP_SIZE - 1) return false;
+    if (RL_ISSTATE(RL_STATE_NSEARCH)) return rl_get_keymap()[key].type == ISKMAP;
+    static const char own[] = {CTRL('G'), CTRL('H'), CTRL('R'), CTRL('S'), CTRL('W'), CTRL('Y'), RUBOUT};
+    return RL_ISSTATE(RL_STATE_ISEARCH) && (CTRL_CHAR(key) || key == RUBOUT) && !memchr(own, key, sizeof own);
+}
+
+/// Ends a search before the keys that follow.
+static void end_search(void) {
+    // The former keeps what was found and the latter the line; neither is carried out as a key of the line's.
+    inserted_key = RL_ISSTATE(RL_STATE_ISEARCH) ? CTRL('J') : CTRL('G');
+    is_first_key = true;
+    rl_callback_read_char();
+    inserted_key = EOF;
+}
+
+/// Keeps what the next key is repeated by small enough for one that is pressed by mistake.
+static void limit_argument(void) {
+    const int limit = 1000;
+    if (RL_ISSTATE(RL_STATE_NUMERICARG) && rl_numeric_arg > limit) rl_numeric_arg = limit;
 }
 
 static int has_key(void) {
@@ -186,6 +220,11 @@ static int enter(int count, int key) {
     }
     rl_point = rl_end;
     return rl_newline(count, key);
+}
+
+static int insert_newline(int count, int key) {
+    (void)count, (void)key;
+    return rl_insert_text("\n") < 0;
 }
 
 // The walk through the history is ours. Readline's `history-search-backward` keeps the line that was left, its list of
@@ -258,6 +297,26 @@ static void accept_line(char *line) {
     rl_callback_handler_remove();
 }
 
+/// Binds what is ours in the keys of one way of editing.
+static void bind_keys(Keymap map) {
+    rl_bind_key_in_map('\r', enter, map);
+    rl_bind_key_in_map('\n', enter, map);
+    rl_bind_key_in_map(interrupt_key, interrupt, map);
+    if (map == vi_movement_keymap) return;
+    rl_bind_keyseq_in_map("\033[200~", paste, map);
+    rl_bind_keyseq_in_map("\033[A", walk_backward, map);
+    rl_bind_keyseq_in_map("\033OA", walk_backward, map);
+    rl_bind_keyseq_in_map("\033[B", walk_forward, map);
+    rl_bind_keyseq_in_map("\033OB", walk_forward, map);
+    if (map != emacs_standard_keymap) return;
+    // Readline would change over to the keys of vi, where nothing is what it was.
+    rl_bind_keyseq_in_map("\033\r", insert_newline, map);
+    rl_bind_keyseq_in_map("\033\n", insert_newline, map);
+    // They look for a paste in the key they wait for, and in ESC and what follows it for more than there is (8.2).
+    rl_unbind_function_in_map(rl_char_search, emacs_standard_keymap);
+    rl_unbind_function_in_map(rl_backward_char_search, emacs_meta_keymap);
+}
+
 // MARK: Interface
 
 void creadline_start(const char *name, creadline_callbacks given) {
@@ -277,13 +336,9 @@ void creadline_start(const char *name, creadline_callbacks given) {
     rl_variable_bind("blink-matching-paren", "off");
     rl_variable_bind("enable-bracketed-paste", "on");
     rl_variable_bind("bell-style", "none");
-    rl_bind_key('\r', enter);
-    rl_bind_key('\n', enter);
-    rl_bind_keyseq("\033[200~", paste);
-    rl_bind_keyseq("\033[A", walk_backward);
-    rl_bind_keyseq("\033OA", walk_backward);
-    rl_bind_keyseq("\033[B", walk_forward);
-    rl_bind_keyseq("\033OB", walk_forward);
+    bind_keys(emacs_standard_keymap);
+    bind_keys(vi_insertion_keymap);
+    bind_keys(vi_movement_keymap);
     if (pipe(resize_pipe) == 0) {
         for (int end = 0; end < 2; end++) {
             fcntl(resize_pipe[end], F_SETFL, O_NONBLOCK);
@@ -302,13 +357,17 @@ enum creadline_result creadline_read(const char *prompt, int wake, char **text) 
     wake_file = wake;
     // The window may have changed while no line was read.
     if (drain(resize_pipe[0])) rl_reset_screen_size();
-    rl_bind_key(interrupt_key, interrupt);
     rl_callback_handler_install(prompt, accept_line);
     while (!is_done) {
         int key = next_key();
         if (key == EOF) break;
         // Whatever was begun, a search or half a sequence of keys, ends here.
         if (key == interrupt_key) rl_callback_sigcleanup();
+        if (leaves_search(key)) {
+            end_search();
+            continue;
+        }
+        limit_argument();
         is_first_key = true;
         rl_callback_read_char();
     }

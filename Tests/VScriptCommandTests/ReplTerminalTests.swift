@@ -185,7 +185,9 @@ struct ReplTerminalTests {
             "abc", "\u{12}pri", "\u{1B}", "\u{1B}[", "\u{1B}[200~half a paste", "\u{1B}[A", "\u{1B}3", "\u{16}",
             "con\t\t", "{\r1\r", "\u{12}\u{1B}[200~half a paste", "\u{12}p\u{1B}[200~two\nlines", "\u{13}",
             "\u{13}\u{1B}[200~p",
-            "\u{1B}[200~end\u{1B}[201",
+            "\u{1B}[200~end\u{1B}[201", "\u{12}\u{1B}[201~", "\u{13}p\u{1B}[D", "\u{12}\u{18}\u{1D}.",
+            "\u{1D}\u{1B}\u{1F}",
+            "\u{1D}\u{1B}[200~p", "\u{1B}\u{1D}\u{1B}[201~", "\u{1B}p\u{1B}[A", "\u{1B}\n\u{1B}\u{1B}", "\u{1B}999999a",
         ])
     func interruptTypedAhead(begun: String) throws {
         let terminal = try ReplTerminal()
@@ -225,12 +227,13 @@ struct ReplTerminalTests {
         let terminal = try ReplTerminal()
         terminal.wait(for: "vscript> ")
         var generator = SeededNumbers(seed)
+        // What ends the program, and what does that in a line of its own.
+        let leaving: Set<UInt8> = [0x3, 0x4, 0x1A, 0x1C, UInt8(ascii: "q")]
         let keys =
-            (0x20...0x7E).map { String(UnicodeScalar(UInt8($0))) }
-            + [
-                "\t", "\r", "\u{1B}[A", "\u{1B}[B", "\u{1B}[C", "\u{1B}[D", "\u{12}", "\u{1}", "\u{5}", "\u{B}",
-                "\u{19}", "é", "漢", "\u{7F}",
-            ]
+            (0x00...0x7F).map(UInt8.init).filter { !leaving.contains($0) }.map { String(UnicodeScalar($0)) }
+            + ["\u{1B}[A", "\u{1B}[B", "\u{1B}[C", "\u{1B}[D", "é", "漢"]
+            // The text that is pasted may have no end.
+            + Array(repeating: "\u{1B}[200~", count: 3) + ["\u{1B}[201~"]
         for _ in 0..<20 {
             terminal.type((0..<60).map { _ in generator.pick(keys) }.joined())
             terminal.type("\u{3}")
