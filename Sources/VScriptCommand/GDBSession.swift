@@ -33,7 +33,8 @@ enum GDBSession {
         do throws(GDBServerError) {
             let server = try GDBServer(stub, port: port)
             say("gdb: target remote localhost:\(server.port)\n", to: .standardError)
-            server.serve { !interrupt.wasPressed }
+            let isWanted = scope.isWanted
+            Checkpoint.whileTrue(isWanted) { server.serve(while: isWanted) }
             return interrupt.wasPressed ? ExitCode.interrupted.rawValue : 0
         } catch {
             say("\(error)\n", to: .standardError)

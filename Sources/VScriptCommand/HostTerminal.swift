@@ -12,7 +12,7 @@ struct HostTerminal: ConsoleTerminal {
         guard RawMode.enter() else {
             throw ConsoleTerminalError("the terminal has no raw mode: \(String(cString: strerror(errno)))")
         }
-        Self.write(Array("the console is attached, Ctrl-] leaves it\r\n".utf8), to: STDERR_FILENO)
+        Self.write(Array("the console is attached, Ctrl-] leaves it\r\n".utf8)[...], to: STDERR_FILENO)
     }
 
     func end() {
@@ -45,7 +45,7 @@ struct HostTerminal: ConsoleTerminal {
         return input
     }
 
-    func write(_ bytes: [UInt8]) { Self.write(bytes, to: STDOUT_FILENO) }
+    func write(_ bytes: [UInt8]) { Self.write(bytes[...], to: STDOUT_FILENO) }
 
     func wait(nanoseconds: UInt64) -> UInt64 {
         let start = ContinuousClock.now
@@ -61,8 +61,9 @@ struct HostTerminal: ConsoleTerminal {
             || poll(&descriptor, 1, Int32(clamping: (nanoseconds &+ 999_999) / 1_000_000)) > 0
     }
 
-    private static func write(_ bytes: [UInt8], to file: Int32) {
-        var rest = bytes[...]
+    /// Writes bytes, also to a terminal that does not wait.
+    static func write(_ bytes: ArraySlice<UInt8>, to file: Int32) {
+        var rest = bytes
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Foundation.write(file, $0.baseAddress, $0.count) }
             if count > 0 {

@@ -3,6 +3,7 @@ import Synchronization
 import VScript
 import VScriptREPL
 import VScriptSyntax
+import VirtualMachine
 
 /// A session at the terminal or in a pipe: an editor, the REPL, and where its words go.
 final class InteractiveSession {
@@ -31,7 +32,7 @@ final class InteractiveSession {
         session.gdbMonitor = { [unowned repl] in repl.monitor($0, $1) }
         let interrupt = SessionInterrupt(wake: wake, scope: scope.interrupt)
         guard !json else {
-            runJSON(repl, file)
+            runJSON(repl, file, scope.interrupt)
             return 0
         }
         let interactive = InteractiveSession(repl, wake, interrupt)
@@ -40,13 +41,14 @@ final class InteractiveSession {
         return 0
     }
 
-    private static func runJSON(_ repl: REPL, _ file: SourceFile?) {
-        let json = JSONSession(repl) { write($0 + "\n") }
+    private static func runJSON(_ repl: REPL, _ file: SourceFile?, _ interrupt: @escaping @Sendable () -> Void) {
+        // An object is written whole, or those after it could not be read.
+        let json = JSONSession(repl) { line in Checkpoint.unconditionally { write(line + "\n") } }
         repl.begin(with: file, environment: [:])
         json.begin()
-        let input = PlainLineEditor()
-        while case .line(let line) = input.read(prompt: "") {
-            if !json.answer(line) { break }
+        let requests = RequestQueue(interrupt: interrupt)
+        while let request = requests.next() {
+            if !json.answer(request.text, isInterrupted: { requests.isInterrupted(request.number) }) { break }
         }
     }
 
@@ -107,9 +109,19 @@ final class InteractiveSession {
         }
     }
 
+    /// How much of a text is written before anybody may lose patience with it, and then at once.
+    private static let part = 4096
+
+    /// Writes a text; of a long one the rest is left out once it is interrupted.
     private static func write(_ text: String) {
-        guard !text.isEmpty else { return }
-        try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            HostTerminal.write(rest.prefix(part), to: STDOUT_FILENO)
+            rest = rest.dropFirst(part)
+            guard rest.isEmpty || Checkpoint.isPassed else {
+                return HostTerminal.write(Array("\n… \(Interrupted.text)\n".utf8)[...], to: STDOUT_FILENO)
+            }
+        }
     }
 }
 

@@ -32,6 +32,7 @@ final class FixtureScope: ScriptScope {
     func documentation(of path: [String]) -> String? { nil }
     func source(of name: String) -> String? { nil }
     var interrupt: @Sendable () -> Void { {} }
+    var isWanted: @Sendable () -> Bool { { true } }
     func clearInterrupt() {}
 }
 

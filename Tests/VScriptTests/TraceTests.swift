@@ -13,7 +13,7 @@ struct TraceTests {
     }
 
     private func events(_ guest: Guest) throws -> [Event] {
-        let text = guest.transitions.text(as: .perfetto)
+        let text = try guest.transitions.text(as: .perfetto)
         let trace = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         return try #require(trace["traceEvents"] as? [[String: Any]]).map { event in
             #expect(event["pid"] is Int && event["tid"] is Int)

@@ -133,7 +133,7 @@ import VirtualMachine
             address += UInt64.random(in: 1...200, using: &random)
         }
         var table = SymbolTable()
-        table.add(builder.finish())
+        table.add(try builder.finish())
         for _ in 0..<2000 {
             let index = Int.random(in: 0..<199_999, using: &random)
             let wanted = UInt64.random(in: addresses[index]..<addresses[index + 1], using: &random)

@@ -35,7 +35,7 @@ import VirtualMachine
         let guest = try recorded()
         guest.transitions.isRecording = true
         guest.run()
-        let text = guest.transitions.text(as: .perfetto)
+        let text = try guest.transitions.text(as: .perfetto)
         let trace = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         let events = try #require(trace["traceEvents"] as? [[String: Any]])
         var depth = 0
@@ -48,6 +48,6 @@ import VirtualMachine
             #expect(depth >= 0)
         }
         #expect(depth == 0 && events.count >= 2)
-        #expect(guest.transitions.text(as: .csv).hasPrefix("number,time_ns,instructions,from,to,cause"))
+        #expect(try guest.transitions.text(as: .csv).hasPrefix("number,time_ns,instructions,from,to,cause"))
     }
 }

@@ -40,7 +40,7 @@ import FoundationXML
         let guest = try Guest(configuration)
         guest.transitions.isRecording = true
         guest.step(3_000)
-        let html = guest.transitions.text(as: .html)
+        let html = try guest.transitions.text(as: .html)
         #expect(html.contains("a &lt;guest&gt; &amp; more: 2000 transitions"))
         #expect(html.components(separatedBy: "<svg").count == 3)
         #expect(html.contains("<title>ring 3 → ring 0, syscall: 1000</title>"))

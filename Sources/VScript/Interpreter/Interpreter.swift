@@ -217,9 +217,17 @@ final class Interpreter {
     func run(_ program: ProgramCode, isModule: Bool = false) throws -> ProgramResult {
         let (closure, registers) = try prepare(program)
         let base = heap.stackTop + 1
-        let value = try enter(closure, arguments: [], clearing: registers)
+        let value = try Checkpoint.whileTrue(isWanted) {
+            try enter(closure, arguments: [], clearing: registers)
+        }
         if isModule { for export in program.names { heap.freeze(base[export.register]) } }
         return (value, names(of: program, at: base))
+    }
+
+    /// What long work of the engine asks on behalf of a script that begins now.
+    private var isWanted: @Sendable () -> Bool {
+        let (signal, end) = (session.stopSignal, limits.wallClock.map { ContinuousClock.now + $0 })
+        return { !signal.isSet && end.map { ContinuousClock.now < $0 } ?? true }
     }
 
     /// Loads a script and gives its function and how many registers that has.

@@ -9,10 +9,7 @@ extension GuestObject {
             let path = try arguments.string(0)
             let (context, files) = (arguments.context, arguments.context.files)
             do throws(SnapshotFileError) {
-                try guest.guest.save(to: path, checkpoint: { !context.isInterrupted }) {
-                    body throws(FileReplacementError) in
-                    try files.replace(path, body)
-                }
+                try guest.guest.save(to: path) { body throws(FileReplacementError) in try files.replace(path, body) }
             } catch {
                 if context.isInterrupted { throw context.interruption }
                 throw HostFailure(.fileFailure, error.description, argument: 0)
@@ -23,8 +20,10 @@ extension GuestObject {
             guest, arguments in
             try guest.checkIdle()
             let path = try arguments.string(0)
-            try arguments.context.files.reading(path) { descriptor in
+            let context = arguments.context
+            try context.files.reading(path) { descriptor in
                 do throws(SnapshotFileError) { try guest.guest.load(from: path, descriptor: descriptor) } catch {
+                    if context.isInterrupted { throw context.interruption }
                     throw HostFailure(.fileFailure, error.description, argument: 0)
                 }
             }

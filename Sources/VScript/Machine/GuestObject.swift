@@ -322,8 +322,9 @@ final class GuestObject: TabledObject, EventSource {
                 return guest.guest.translation(at: address).map { .object(ListingObject($0, of: guest)) } ?? .nil
             },
             Builtin("findSymbols()", "Finds the names that a running Linux kernel carries, and gives their number.") {
-                guest, _ in
+                guest, arguments in
                 do throws(SymbolError) { return .integer(try guest.guest.findKernelSymbols().count) } catch {
+                    if case .interrupted = error { throw arguments.context.interruption }
                     throw HostFailure(.wrongOperand, error.description)
                 }
             },

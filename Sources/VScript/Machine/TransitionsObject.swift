@@ -105,7 +105,11 @@ final class TransitionsObject: HostObject {
                 .integer($0.owner.guest.modelledCycles)
             },
             Property("rows", "The transitions recorded, oldest first.") { object in
-                .items(object.log.rows.map(map))
+                var rows: [ScriptValue] = []
+                do throws(Interrupted) { try object.log.forEachRow { rows.append(map($0)) } } catch {
+                    throw HostFailure(.interrupted, "the script was interrupted")
+                }
+                return .items(rows)
             },
         ],
         methods: [
@@ -127,7 +131,8 @@ final class TransitionsObject: HostObject {
                         argument: 0)
                 }
                 let context = arguments.context
-                guard let text = object.log.text(as: format, while: { !context.isInterrupted }) else {
+                let text: String
+                do throws(Interrupted) { text = try object.log.exported(as: format) } catch {
                     throw context.interruption
                 }
                 let bytes = Array(text.utf8)

@@ -10,7 +10,9 @@ enum BackCommands {
             let target = try repl.guest()
             let count = try invocation.count()
             let now = target.guest.instructions
-            try repl.goBack(target, to: now - min(count, now))
+            try repl.goingBack(target) { () throws(CommandFailure) in
+                try repl.goBack(target, to: now - min(count, now))
+            }
         },
         Command(
             "rn", ["[count]"], "Steps back, over calls and over trips to a more privileged level.",
@@ -18,7 +20,10 @@ enum BackCommands {
         ) { repl, invocation throws(CommandFailure) in
             let target = try repl.guest()
             defer { repl.recordRecall(target) }
-            for _ in 0..<(try invocation.count()) { try repl.previous(target) }
+            let count = try invocation.count()
+            try repl.goingBack(target) { () throws(CommandFailure) in
+                for _ in 0..<count { try repl.previous(target) }
+            }
             repl.showPlace(target, undone: [])
         },
         Command(
@@ -26,13 +31,15 @@ enum BackCommands {
             group: .back, repeats: true
         ) { repl, invocation throws(CommandFailure) in
             try invocation.expectNone()
-            try repl.continueBack(try repl.guest())
+            let target = try repl.guest()
+            try repl.goingBack(target) { () throws(CommandFailure) in try repl.continueBack(target) }
         },
         Command(
             "rcross", ["[a->b | exit | entry]"], "Goes back to before the last change of privilege level.",
             method: "guest.restore(snapshot)", group: .back, repeats: true, argument: .transition
         ) { repl, invocation throws(CommandFailure) in
-            try repl.crossBack(try repl.guest(), try repl.transitionFilter(invocation.arguments))
+            let (target, filter) = (try repl.guest(), try repl.transitionFilter(invocation.arguments))
+            try repl.goingBack(target) { () throws(CommandFailure) in try repl.crossBack(target, filter) }
         },
         Command(
             "goto", ["INSTRUCTION"], "Goes to the moment when so many instructions had been executed.",
@@ -42,21 +49,37 @@ enum BackCommands {
             guard let position = Numbers.parse(invocation.arguments) else {
                 throw CommandFailure("`goto` needs the number of an instruction")
             }
-            try repl.goBack(target, to: position)
+            try repl.goingBack(target) { () throws(CommandFailure) in try repl.goBack(target, to: position) }
         },
     ]
 }
 
 extension REPL {
     /// What long ways ask now and then.
-    private var checkpoint: () -> Bool { { [self] in !scope.isInterrupted } }
+    private var checkpoint: () -> Bool { { Checkpoint.isPassed } }
 
-    private func interrupted(_ target: DebuggedGuest) -> CommandFailure {
-        let place = "instruction \(Numbers.grouped(target.guest.instructions))"
-        // Only forwards there may be an end before what was asked for.
-        return scope.isInterrupted
-            ? CommandFailure("interrupted at \(place)")
-            : CommandFailure("the guest does not come so far: it ends at \(place)")
+    /// Goes a long way through the past; if that is interrupted, the guest is where it was before.
+    func goingBack(
+        _ target: DebuggedGuest, _ body: () throws(CommandFailure) -> Void
+    ) throws(CommandFailure) {
+        let now = target.guest.instructions
+        // From here the way back is none.
+        target.history.keepPresent()
+        do throws(CommandFailure) { try body() } catch {
+            guard !Checkpoint.isPassed else { throw error }
+            target.history.go(to: now)
+            recordRecall(target)
+            throw CommandFailure("\(Interrupted.text): the guest is where it was, at \(place(target))")
+        }
+    }
+
+    private func place(_ target: DebuggedGuest) -> String {
+        "instruction \(Numbers.grouped(target.guest.instructions))"
+    }
+
+    /// A way that has not come to its end: only forwards there may be one before what was asked for.
+    private func cutShort(_ target: DebuggedGuest) -> CommandFailure {
+        CommandFailure("the guest does not come so far: it ends at \(place(target))")
     }
 
     /// Brings a guest to a moment and shows what is undone by that.
@@ -69,7 +92,7 @@ extension REPL {
         }
         let known = target.guest.transitions.rows(last: 64)
         defer { recordRecall(target) }
-        guard history.go(to: position, checkpoint: checkpoint) else { throw interrupted(target) }
+        guard history.go(to: position, checkpoint: checkpoint) else { throw cutShort(target) }
         let now = target.guest.instructions
         showPlace(target, undone: known.filter { $0.start >= now }.suffix(8).reversed())
     }
@@ -97,13 +120,11 @@ extension REPL {
         guard let found = history.lastEvent(before: now, matching: [filter], checkpoint: checkpoint),
             let transition = found.event.transition
         else {
-            let wasInterrupted = scope.isInterrupted
-            history.go(to: now)
-            if wasInterrupted { throw interrupted(target) }
+            if Checkpoint.isPassed { history.go(to: now) }
             throw CommandFailure(
                 "there is no such change of level since instruction \(Numbers.grouped(history.start))")
         }
-        guard history.go(to: found.event.start, checkpoint: checkpoint) else { throw interrupted(target) }
+        guard history.go(to: found.event.start, checkpoint: checkpoint) else { throw cutShort(target) }
         showPlace(target, undone: [transition], showsPlace: false)
     }
 
@@ -126,9 +147,9 @@ extension REPL {
             }
             return false
         }
-        if scope.isInterrupted { throw interrupted(target) }
+        guard Checkpoint.isPassed else { throw cutShort(target) }
         guard history.go(to: found?.event.start ?? history.start, checkpoint: checkpoint) else {
-            throw interrupted(target)
+            throw cutShort(target)
         }
         target.stopped(target.guest.standing)
         continuation = Continuation()
@@ -142,7 +163,7 @@ extension REPL {
         let frame = Frame(target.guest)
         let now = target.guest.instructions
         guard now > history.start else { throw CommandFailure("this is the beginning of the history") }
-        guard history.go(to: now - 1, checkpoint: checkpoint) else { throw interrupted(target) }
+        guard history.go(to: now - 1, checkpoint: checkpoint) else { throw cutShort(target) }
         let before = Frame(target.guest)
         guard before.ring < frame.ring || (before.ring == frame.ring && before.rsp < frame.rsp && isReturn(target))
         else {
@@ -155,9 +176,9 @@ extension REPL {
             event.from.rawValue == frame.ring && target.guest.cpu["rsp"] == frame.rsp
                 && frame.isSameThread(target.guest)
         }
-        if scope.isInterrupted { throw interrupted(target) }
+        guard Checkpoint.isPassed else { throw cutShort(target) }
         guard history.go(to: found?.event.start ?? now - 1, checkpoint: checkpoint) else {
-            throw interrupted(target)
+            throw cutShort(target)
         }
     }
 

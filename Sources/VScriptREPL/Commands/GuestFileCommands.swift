@@ -9,9 +9,7 @@ enum GuestFileCommands {
         ) { repl, invocation throws(CommandFailure) in
             let target = try repl.guest()
             let path = try repl.path(invocation)
-            do throws(SnapshotFileError) {
-                try target.guest.save(to: path) { !repl.scope.isInterrupted }
-            } catch {
+            do throws(SnapshotFileError) { try target.guest.save(to: path) } catch {
                 throw CommandFailure(error.description)
             }
             repl.record.translate("\(target.name).save(\(JSONText.string(path)))")

@@ -111,8 +111,11 @@ enum LookCommands {
                 return try repl.saveTransitions(target, String(invocation.arguments.dropFirst(4)).trimmingSpaces)
             }
             let count = invocation.arguments.isEmpty ? 20 : try invocation.count()
-            let rows = target.guest.transitions.rows(last: Int(min(count, 1 << 20)))
-            try repl.show(TransitionsTable.table(rows, in: target), invocation)
+            var rows: [Transition] = []
+            try Command.untilInterrupted { () throws(Interrupted) in
+                try target.guest.transitions.forEachRow(last: Int(min(count, 1 << 20))) { rows.append($0) }
+            }
+            try repl.show(try TransitionsTable.table(rows, in: target), invocation)
         },
         Command(
             "stats",
@@ -150,6 +153,15 @@ enum LookCommands {
     ]
 }
 
+extension Command {
+    /// Turns the end of work that the user has given up into that of a command.
+    static func untilInterrupted<Result>(
+        _ body: () throws(Interrupted) -> Result
+    ) throws(CommandFailure) -> Result {
+        do throws(Interrupted) { return try body() } catch { throw CommandFailure(error) }
+    }
+}
+
 extension REPL {
     /// Looks for a Linux kernel's own names, if the guest is far into one and has none yet.
     ///
@@ -167,8 +179,12 @@ extension REPL {
     /// Shows a table in the chosen format.
     func show(_ table: Table, _ invocation: Invocation) throws(CommandFailure) {
         switch invocation.format {
-        case .json: output(.text(table.json.text))
-        case .csv: output(.text(table.csv))
+        case .json:
+            let text = try Command.untilInterrupted { () throws(Interrupted) in try table.jsonText() }
+            output(.text(text))
+        case .csv:
+            let text = try Command.untilInterrupted { () throws(Interrupted) in try table.csv() }
+            output(.text(text))
         case nil where invocation.modifier.isEmpty: output(.table(table))
         case .hexadecimal, .decimal, .binary, .text, .instruction, nil:
             throw CommandFailure(
@@ -206,7 +222,7 @@ extension REPL {
             guard let table = value.table else {
                 throw CommandFailure("\(value.type) is not a list of maps, so it has no CSV")
             }
-            output(.text(table.csv))
+            output(.text(try Command.untilInterrupted { () throws(Interrupted) in try table.csv() }))
         case .text: output(.value(value, value.plain))
         case .decimal, .hexadecimal, .binary, .instruction:
             guard let number = value.integer else {

@@ -5,15 +5,15 @@ enum MonitorCommands {
     static let all: [Command] = [
         Command(
             "vmcs", ["[FIELD …]"], "Shows fields of the virtual-machine control structure, decoded.",
-            method: "guest.cpu.vmcs", group: .look, argument: .word(VMCSView.names)
+            method: "guest.cpu.vmcs", group: .look, argument: .word(ControlStructureView.names(.vmcs))
         ) { repl, invocation throws(CommandFailure) in
-            try repl.showVMCS(invocation.words, invocation)
+            try repl.showControlStructure(.vmcs, invocation.words, invocation)
         },
         Command(
             "vmcb", ["[FIELD …]"], "Shows fields of the virtual machine control block, decoded.",
-            method: "guest.cpu.vmcb", group: .look, argument: .word(VMCBView.names)
+            method: "guest.cpu.vmcb", group: .look, argument: .word(ControlStructureView.names(.vmcb))
         ) { repl, invocation throws(CommandFailure) in
-            try repl.showVMCB(invocation.words, invocation)
+            try repl.showControlStructure(.vmcb, invocation.words, invocation)
         },
         Command(
             "translation", ["[LOCATION]"],
@@ -27,16 +27,12 @@ enum MonitorCommands {
 }
 
 extension REPL {
-    func showVMCS(_ names: [String], _ invocation: Invocation) throws(CommandFailure) {
-        let table = try VMCSView(guest: try guest()).table(names)
+    func showControlStructure(
+        _ kind: ControlStructure.Kind, _ names: [String], _ invocation: Invocation
+    ) throws(CommandFailure) {
+        let table = try ControlStructureView(guest: try guest(), kind: kind).table(names)
         guard invocation.format == nil else { return try show(table, invocation) }
-        output(.lines(ControlStructureTable.lines(table)))
-    }
-
-    func showVMCB(_ names: [String], _ invocation: Invocation) throws(CommandFailure) {
-        let table = try VMCBView(guest: try guest()).table(names)
-        guard invocation.format == nil else { return try show(table, invocation) }
-        output(.lines(ControlStructureTable.lines(table)))
+        output(.lines(ControlStructureView.lines(table)))
     }
 
     func showTranslation(_ invocation: Invocation) throws(CommandFailure) {

@@ -108,8 +108,8 @@ extension REPL {
 
     /// Writes a file whole or not at all.
     func write(_ text: String, to path: String) throws(CommandFailure) {
-        do { try Data(text.utf8).write(to: URL(filePath: path), options: .atomic) } catch {
-            throw CommandFailure("`\(path)` cannot be written")
+        do throws(FileReplacementError) { try FileReplacement.write(text, to: path) } catch {
+            throw CommandFailure("`\(path)` cannot be written: \(error.reason)")
         }
     }
 
@@ -118,8 +118,9 @@ extension REPL {
         guard let format = TransitionFormat(path: path) else {
             throw CommandFailure("`\(path)` names no format", notes: ["it ends in .json, .csv, .ndjson or .html"])
         }
-        guard let text = target.guest.transitions.text(as: format, while: { !scope.isInterrupted }) else {
-            throw CommandFailure("interrupted: nothing is written")
+        let text: String
+        do throws(Interrupted) { text = try target.guest.transitions.exported(as: format) } catch {
+            throw CommandFailure("\(error): nothing is written")
         }
         try write(text, to: path)
         record.translate("\(target.name).transitions.save(\(JSONText.string(path)))")

@@ -65,11 +65,11 @@ enum TableCommands {
         },
         Subject("vmcs", "The virtual-machine control structure; names choose fields.") {
             repl, invocation, rest throws(CommandFailure) in
-            try repl.showVMCS(rest.split(separator: " ").map(String.init), invocation)
+            try repl.showControlStructure(.vmcs, rest.split(separator: " ").map(String.init), invocation)
         },
         Subject("vmcb", "The virtual machine control block; names choose fields.") {
             repl, invocation, rest throws(CommandFailure) in
-            try repl.showVMCB(rest.split(separator: " ").map(String.init), invocation)
+            try repl.showControlStructure(.vmcb, rest.split(separator: " ").map(String.init), invocation)
         },
         TaskCommands.subject,
         Subject("msr", "A model-specific register, by name or index; without one those that the processor core holds.")

@@ -90,51 +90,6 @@ package final class DebuggedGuest {
     }
 }
 
-// MARK: - What a transition used
-
-extension DebuggedGuest {
-    /// Whether a transition has just happened, so that what it pushed is still there.
-    func isLive(_ transition: Transition) -> Bool {
-        guest.cpu.rip == transition.after.rip && guest.cpu["rsp"] == transition.after.rsp
-    }
-
-    /// The return address that a delivery pushed.
-    package func returnAddress(_ transition: Transition) -> UInt64 {
-        let width = isLongMode ? 8 : 4
-        if isLive(transition) {
-            let state = guest.processor.state.pointee
-            let base = isLongMode ? 0 : state.ss.base
-            let skipped: UInt64 = transition.errorCode == nil ? 0 : UInt64(width)
-            if let address = number(base &+ transition.after.rsp &+ skipped, bytes: width) { return address }
-        }
-        guard case .softwareInterrupt = transition.family, let instruction = decode(at: transition.before.rip) else {
-            return transition.before.rip
-        }
-        return instruction.next
-    }
-
-    /// The field of the TSS that a new stack pointer came from, with its value.
-    package func stackSource(_ transition: Transition) -> String {
-        let state = guest.processor.state.pointee
-        let level = UInt64(max(transition.after.level.rawValue, 0))
-        let (width, stacks): (Int, UInt64) = isLongMode ? (8, 4) : (4, 4)
-        if isLongMode {
-            if let vector = transition.vector, vector >= 0,
-                let gate = number(state.idtr.base &+ UInt64(vector) &* 16, bytes: 8), gate >> 32 & 7 != 0
-            {
-                let index = gate >> 32 & 7
-                let value = number(state.tr.base &+ 0x24 &+ (index - 1) * 8, bytes: 8) ?? 0
-                return "TSS.ist\(index) \(Numbers.hex(value))"
-            }
-            let value = number(state.tr.base &+ stacks &+ level * 8, bytes: width) ?? 0
-            return "TSS.rsp\(level) \(Numbers.hex(value))"
-        }
-        let value = number(state.tr.base &+ stacks &+ level * 8, bytes: width) ?? 0
-        let selector = number(state.tr.base &+ stacks &+ level * 8 &+ 4, bytes: 2) ?? 0
-        return "TSS.ss\(level):esp\(level) \(Numbers.hex(selector)):\(Numbers.hex(value))"
-    }
-}
-
 extension Transition {
     /// What kinds of cause there are.
     package enum Kind: Equatable, Sendable {

@@ -28,12 +28,7 @@ extension REPL {
             throw CommandFailure(error.description)
         }
         output(.text("gdb: target remote localhost:\(server.port)"))
-        var isInterrupted = false
-        server.serve(connections: 1) { [self] in
-            // `monitor` clears the flag for the lines it carries out.
-            isInterrupted = isInterrupted || scope.isInterrupted
-            return !isInterrupted
-        }
+        server.serve(connections: 1) { [self] in !scope.isInterrupted }
         target.stopped(target.guest.standing)
         output(.lines([PlaceView(guest: target).current()]))
     }

@@ -37,7 +37,7 @@ extension REPL {
         var hasLooked = false
         let startTime = guest.time
         let checkpoint = { [self] in
-            if scope.isInterrupted { return false }
+            guard Checkpoint.isPassed else { return false }
             // Long before anybody wants to stop: Ctrl-C must not wait for it.
             if execute == nil, !hasLooked, clock.now - began > .milliseconds(500) {
                 hasLooked = true

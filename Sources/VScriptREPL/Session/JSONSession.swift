@@ -15,6 +15,7 @@ package final class JSONSession {
         var cursor: Int?
         var isComplete: String?
         var inspect: String?
+        var interrupt: Bool?
         var id: Identifier?
     }
 
@@ -51,10 +52,20 @@ package final class JSONSession {
     /// Says that requests can come.
     package func begin() { ready(isLeaving: false) }
 
+    /// Whether a line asks to end what runs.
+    package static func asksToInterrupt(_ line: String) -> Bool {
+        // Most lines are none, and may be long.
+        line.utf8.count < 4096 && line.contains("\"interrupt\"")
+            && (try? JSONDecoder().decode(Request.self, from: Data(line.utf8)))?.interrupt == true
+    }
+
     /// Answers a line; false once the user wants to leave.
-    package func answer(_ line: String) -> Bool {
+    ///
+    /// `isInterrupted` tells whether it was asked to end what the line begins before that has begun.
+    package func answer(_ line: String, isInterrupted: () -> Bool = { false }) -> Bool {
         id = nil
         repl.clearInterrupt()
+        if isInterrupted() { repl.interrupt() }
         guard !line.trimmingSpaces.isEmpty else { return true }
         let request: Request
         do { request = try JSONDecoder().decode(Request.self, from: Data(line.utf8)) } catch {
@@ -72,8 +83,9 @@ package final class JSONSession {
             send([("type", .string("isComplete")), ("complete", .bool(repl.isComplete(text)))])
         } else if let name = request.inspect {
             inspect(name)
-        } else {
-            repl.output(.failure(CommandFailure("a request has `input`, `complete`, `isComplete` or `inspect`")))
+        } else if request.interrupt == nil {
+            repl.output(
+                .failure(CommandFailure("a request has `input`, `complete`, `isComplete`, `inspect` or `interrupt`")))
         }
         ready(isLeaving: !goesOn)
         return goesOn

@@ -1,5 +1,6 @@
 import VScript
 import VScriptSyntax
+import VirtualMachine
 
 /// Something that the REPL says.
 package enum Output {
@@ -34,6 +35,9 @@ package struct CommandFailure: Error, Equatable {
         self.message = message
         self.notes = notes
     }
+
+    /// The user has given it up.
+    package init(_ interrupted: Interrupted) { self.init(interrupted.description) }
 
     package init(_ diagnostic: Diagnostic) {
         self.init(diagnostic.message, notes: diagnostic.notes)

@@ -55,6 +55,9 @@ package final class REPL {
     /// Forgets interrupts, as each reader of lines does before it waits for one.
     package func clearInterrupt() { scope.clearInterrupt() }
 
+    /// Ends what runs, or what is begun before the next `clearInterrupt`.
+    package func interrupt() { scope.interrupt() }
+
     package func leave() { isLeaving = true }
 
     /// What a first line means.
@@ -70,7 +73,12 @@ package final class REPL {
         case script
     }
 
+    /// Carries out an entry; the work that it makes is given up when it is interrupted.
     private func perform(_ text: String) {
+        Checkpoint.whileTrue(scope.isWanted) { carryOut(text) }
+    }
+
+    private func carryOut(_ text: String) {
         do throws(CommandFailure) {
             switch meaning(of: text) {
             case .empty:
@@ -114,6 +122,7 @@ package final class REPL {
         var result: [String] = []
         var script = ""
         for line in text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) {
+            if scope.isInterrupted { return [] }
             let isInside = !script.isEmpty && parse(SourceFile(script, named: "<input>")).isIncomplete
             if !isInside, line.trimmingSpaces.isEmpty {
                 if !script.isEmpty { script += "\n" }
@@ -265,7 +274,7 @@ package final class REPL {
     /// Tells a guest's history what a text has changed.
     private func noteChange(_ state: (guest: DebuggedGuest, instructions: UInt64, digest: UInt64)) {
         let (target, position) = (state.guest, state.guest.guest.instructions)
-        guard target.guest.digest != state.digest else { return }
+        guard position != state.instructions || target.guest.digest != state.digest else { return }
         if position != state.instructions {
             // In the script stop points stop also what the session's statements run.
             let isFree = target.stopPoints.allSatisfy { !$0.isEnabled }

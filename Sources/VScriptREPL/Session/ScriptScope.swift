@@ -24,6 +24,8 @@ package protocol ScriptScope: AnyObject {
     var interrupt: @Sendable () -> Void { get }
     /// Whether `interrupt` has been called since `clearInterrupt`.
     var isInterrupted: Bool { get }
+    /// The same from any thread.
+    var isWanted: @Sendable () -> Bool { get }
     func clearInterrupt()
 }
 

@@ -65,6 +65,10 @@ package final class SessionScope: ScriptScope {
         let signal = scope.session.stopSignal
         return { signal.set() }
     }
+    package var isWanted: @Sendable () -> Bool {
+        let signal = scope.session.stopSignal
+        return { !signal.isSet }
+    }
     package var isInterrupted: Bool { scope.session.stopSignal.isSet }
     package func clearInterrupt() { scope.session.stopSignal.clear() }
 }

@@ -1,4 +1,5 @@
 import VScriptSyntax
+import VirtualMachine
 
 /// Rows under headings, which can be shown as text, JSON or CSV.
 package struct Table {
@@ -40,7 +41,7 @@ package struct Table {
         self.rows = rows
     }
 
-    /// The table as lines.
+    /// The table as lines; less of them if it is interrupted.
     package var lines: [StyledText] {
         let widths = columns.indices.map { index in
             max(
@@ -61,22 +62,41 @@ package struct Table {
             return result
         }
         let heading = line(columns.map { Cell($0.title, .faint) })
-        return [heading] + rows.map(line)
+        var lines = [heading]
+        for (index, row) in rows.enumerated() {
+            guard index % 256 != 0 || Checkpoint.isPassed else {
+                return lines + [StyledText(" … \(Interrupted.text): \(rows.count - index) more rows", .faint)]
+            }
+            lines.append(line(row))
+        }
+        return lines
     }
 
     /// One object for each row.
-    package var json: JSON {
-        .array(
-            rows.map { row in
-                .object(zip(columns, row).map { ($0.title.trimmingSpaces, $1.json) })
-            })
+    package var json: JSON { .array(rows.map(object)) }
+
+    private func object(_ row: [Cell]) -> JSON {
+        .object(zip(columns, row).map { ($0.title.trimmingSpaces, $1.json) })
+    }
+
+    /// The same as text.
+    package func jsonText() throws(Interrupted) -> String {
+        var texts: [String] = []
+        for (index, row) in rows.enumerated() {
+            try Checkpoint.pass(at: index, every: 256)
+            texts.append(object(row).text)
+        }
+        return "[" + texts.joined(separator: ",") + "]"
     }
 
     /// The table as RFC 4180 has it.
-    package var csv: String {
-        ([columns.map(\.title)] + rows.map { $0.map(\.text) }).map { cells in
-            cells.map(Self.field).joined(separator: ",")
-        }.joined(separator: "\r\n")
+    package func csv() throws(Interrupted) -> String {
+        var lines = [columns.map(\.title).map(Self.field).joined(separator: ",")]
+        for (index, row) in rows.enumerated() {
+            try Checkpoint.pass(at: index, every: 256)
+            lines.append(row.map { Self.field($0.text) }.joined(separator: ","))
+        }
+        return lines.joined(separator: "\r\n")
     }
 
     private static func field(_ text: String) -> String {

@@ -56,6 +56,7 @@ package struct MappingView {
         visit(
             state.cr3 & mask, level: 0, base: 0, shape,
             Rights(isUser: true, isWritable: true, isExecutable: true), &runs)
+        try Command.untilInterrupted { () throws(Interrupted) in try Checkpoint.pass() }
         var table = Table([
             Table.Column("from", width: 18), Table.Column("to", width: 18), Table.Column("size", isRight: true),
             Table.Column("rights"),
@@ -78,6 +79,7 @@ package struct MappingView {
         let count = level == 0 ? shape.topCount : 4_096 / shape.entrySize
         var bytes = [UInt8](repeating: 0, count: Int(count * shape.entrySize))
         guard bytes.withUnsafeMutableBytes({ guest.guest.memory.read(address, into: $0) }) else { return }
+        guard Checkpoint.isPassed else { return }
         for index in 0..<count {
             let offset = Int(index * shape.entrySize)
             let entry = bytes[offset..<offset + Int(shape.entrySize)].reversed().reduce(UInt64(0)) {

@@ -74,7 +74,7 @@ package struct MemoryView {
         guard !isPhysical else { throw CommandFailure("instructions are shown by linear address: `x/i`") }
         var lines: [StyledText] = []
         var position = address
-        for _ in 0..<count {
+        for _ in 0..<count where Checkpoint.isPassed {
             guard let instruction = guest.decode(at: position) else {
                 if lines.isEmpty { throw unreadable(position) }
                 break
@@ -89,7 +89,7 @@ package struct MemoryView {
     {
         var lines: [StyledText] = []
         var position = address
-        for _ in 0..<count {
+        for _ in 0..<count where Checkpoint.isPassed {
             var bytes: [UInt8] = []
             var isEnded = false
             while bytes.count < 4_096 {
@@ -119,7 +119,7 @@ package struct MemoryView {
         var lines: [StyledText] = []
         var position = address
         var left = form.count
-        while left > 0 {
+        while left > 0, Checkpoint.isPassed {
             let wanted = min(perLine, left)
             var row = label(position)
             var shown = 0

@@ -58,7 +58,9 @@ package struct TransitionView {
         case .sysenter, .sysexit: sysenter(transition)
         case .iret, .farReturn: popped(transition)
         case .exception, .externalInterrupt, .nonMaskableInterrupt, .softwareInterrupt: delivered(transition)
-        case .callGate, .farTransfer, .taskSwitch: general(transition)
+        case .callGate: called(transition)
+        case .taskSwitch: switched(transition)
+        case .farTransfer: general(transition)
         }
     }
 
@@ -69,19 +71,22 @@ package struct TransitionView {
     /// SDM vol. 2, SYSCALL.
     private func syscall(_ t: Transition) -> [StyledText] {
         let cpu = guest.guest.cpu
-        let isLong = t.before.rip > 0xFFFF_FFFF || (cpu["efer"] ?? 0) & 1 << 10 != 0
-        let entry = cpu.mode == "compatibility" ? "IA32_CSTAR" : isLong ? "IA32_LSTAR" : "IA32_STAR"
-        // A handler may have used the registers since; what they were given follows from where the guest came from.
-        let isLive = guest.isLive(t)
-        let rcx = isLive ? cpu["rcx"] ?? 0 : guest.decode(at: t.before.rip)?.next ?? t.before.rip &+ 2
-        let r11 = isLive ? cpu["r11"] ?? 0 : t.before.rflags
+        let isLong = guest.isLongMode
+        // Code in compatibility mode has an entry of its own, which only AMD's processors know.
+        let isCompatible = t.after.rip != cpu["lstar"] && t.after.rip == cpu["cstar"]
+        let entry = !isLong ? "IA32_STAR" : isCompatible ? "IA32_CSTAR" : "IA32_LSTAR"
+        // A handler may have used the register since; what it was given follows from where the guest came from.
+        let r11 = guest.isLive(t) ? cpu["r11"] ?? 0 : t.before.rflags
+        let rcx = "rcx  ← \(Numbers.hex(guest.returnAddress(t)))".padded(to: 22)
         return [
             sourced(
                 row("rip", change(t.before.rip, t.after.rip) + (place.name(t.after.rip).map { " \($0)" } ?? "")), entry),
             sourced(selectors(t), "IA32_STAR"),
-            sourced(
-                "   " + "rcx  ← \(Numbers.hex(rcx))".padded(to: 22)
-                    + "r11 ← \(Numbers.hex(r11))" + flagChanges(t, gap: 4), "IA32_FMASK"),
+            // Outside of long mode there is neither R11 nor the mask (APM vol. 3, SYSCALL).
+            isLong
+                ? sourced(
+                    "   " + rcx + "r11 ← \(Numbers.hex(r11))" + flagChanges(t, gap: 4), "IA32_FMASK")
+                : StyledText("   " + rcx + flagChanges(t, gap: 0)),
             StyledText(
                 row(
                     "rsp",
@@ -126,12 +131,50 @@ package struct TransitionView {
         if t.switchedStack {
             lines.append(StyledText("   stack switched to \(guest.stackSource(t))"))
         }
-        var pushed = "ss \(Numbers.selector(t.before.ss))  rsp \(Numbers.hex(t.before.rsp))  "
+        let frame = guest.pushedFrame(t)
+        var pushed = "ss \(Numbers.selector(frame.ss))  rsp \(Numbers.hex(frame.rsp))  "
         if !t.switchedStack && !guest.isLongMode { pushed = "" }
-        pushed += "rflags \(Numbers.hex(t.before.rflags))  cs \(Numbers.selector(t.before.cs))"
-        pushed += "  rip \(Numbers.hex(guest.returnAddress(t)))"
+        // Virtual-8086 mode's segments are of no use to the handler, which has its own (SDM vol. 3 section 20.3.1).
+        if t.before.rflags & 1 << 17 != 0 { pushed = "gs fs ds es  " + pushed }
+        pushed += "rflags \(Numbers.hex(frame.rflags ?? 0))  cs \(Numbers.selector(frame.cs))"
+        pushed += "  rip \(Numbers.hex(frame.rip))"
         if let code = t.errorCode { pushed += "  error code \(Numbers.hex(code))" }
         lines.append(StyledText("   pushed  \(pushed)"))
+        return lines
+    }
+
+    /// A call through a gate to a more privileged level: place and stack come from the gate and the TSS.
+    ///
+    /// SDM vol. 3 section 5.8.5.
+    private func called(_ t: Transition) -> [StyledText] {
+        var lines = general(t)
+        guard t.switchedStack else { return lines }
+        let frame = guest.pushedFrame(t)
+        lines.append(StyledText("   stack switched to \(guest.stackSource(t))"))
+        lines.append(
+            StyledText(
+                "   pushed  ss \(Numbers.selector(frame.ss))  rsp \(Numbers.hex(frame.rsp))  "
+                    + "cs \(Numbers.selector(frame.cs))  rip \(Numbers.hex(frame.rip))"))
+        return lines
+    }
+
+    /// A task switch: all registers come from a TSS, and those of before are in another.
+    ///
+    /// SDM vol. 3 section 7.3.
+    private func switched(_ t: Transition) -> [StyledText] {
+        let state = guest.guest.processor.state.pointee
+        var lines = general(t)
+        if t.before.cr3 != t.after.cr3 {
+            lines.append(sourced(row("cr3", change(t.before.cr3, t.after.cr3)), "TSS"))
+        }
+        guard guest.isLive(t) else { return lines }
+        var text = row("tr", "\(Numbers.selector(state.tr.selector))  TSS at \(Numbers.hex(state.tr.base))")
+        // A nested task says by NT that its TSS holds a link to the one before.
+        if t.after.rflags & 1 << 14 != 0, let link = guest.number(state.tr.base, bytes: 2) {
+            text += "   back link \(Numbers.selector(UInt16(truncatingIfNeeded: link)))"
+        }
+        lines.append(StyledText(text))
+        if let code = t.errorCode { lines.append(StyledText("   pushed  error code \(Numbers.hex(code))")) }
         return lines
     }
 
@@ -232,7 +275,10 @@ package enum PageFaultWords {
         let mode = code & 1 << 2 != 0 ? "user" : "supervisor"
         let why =
             code & 1 << 3 != 0
-            ? "a reserved bit is set" : code & 1 != 0 ? "the page forbids it" : "the page is not present"
+            ? "a reserved bit is set"
+            : code & 1 << 5 != 0
+                ? "its protection key forbids it"
+                : code & 1 != 0 ? "the page forbids it" : "the page is not present"
         return "\(mode) \(access), \(why)"
     }
 }

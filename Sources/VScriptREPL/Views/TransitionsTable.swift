@@ -2,7 +2,7 @@ import VirtualMachine
 
 /// Lists changes of privilege level.
 enum TransitionsTable {
-    static func table(_ rows: some Sequence<Transition>, in guest: DebuggedGuest) -> Table {
+    static func table(_ rows: some Sequence<Transition>, in guest: DebuggedGuest) throws(CommandFailure) -> Table {
         let place = PlaceView(guest: guest)
         let rows = Array(rows)
         // Under a hypervisor the cost by its model says more than guest time.
@@ -13,7 +13,8 @@ enum TransitionsTable {
             Table.Column("instr", isRight: true, width: 7),
             Table.Column(hasCosts ? "cycles" : "time", isRight: true, width: 7),
         ])
-        for row in rows {
+        for (index, row) in rows.enumerated() {
+            try Command.untilInterrupted { () throws(Interrupted) in try Checkpoint.pass(at: index, every: 64) }
             table.rows.append([
                 Table.Cell(number: row.sequence), level(row.before.level), level(row.after.level),
                 Table.Cell(CrossingView.shortTitle(row)),

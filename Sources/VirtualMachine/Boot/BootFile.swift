@@ -13,6 +13,9 @@ package struct BootFile: Equatable, Sendable {
     package let name: String
     package let bytes: [UInt8]
 
+    /// How much is read at once.
+    private static let part = 4 << 20
+
     /// Makes a file of bytes that are already in memory.
     package init(name: String, bytes: [UInt8]) {
         self.name = name
@@ -38,8 +41,12 @@ package struct BootFile: Equatable, Sendable {
         var failure: String?
         let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             while count < size {
+                guard Checkpoint.isPassed else {
+                    failure = Interrupted.text
+                    break
+                }
                 // SAFETY: `count < size`, the buffer's capacity, so the range passed to `read` lies inside it.
-                let got = read(descriptor, buffer.baseAddress.map { $0 + count }, size - count)
+                let got = read(descriptor, buffer.baseAddress.map { $0 + count }, min(size - count, Self.part))
                 if got < 0 && errno == EINTR { continue }
                 if got < 0 { failure = Self.errorText() }
                 guard got > 0 else { break }

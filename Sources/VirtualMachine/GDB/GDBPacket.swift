@@ -37,7 +37,9 @@ package struct GDBPacketReader {
                 return .refused
             case UInt8(ascii: "$"):
                 guard let end = pending.firstIndex(of: UInt8(ascii: "#")), end + 2 < pending.count else { return nil }
-                let body = Array(pending[1..<end])
+                // A packet that was cut off is given up with the next one's beginning, which stands in none.
+                let start = (pending[..<end].lastIndex(of: first) ?? 0) + 1
+                let body = Array(pending[start..<end])
                 let sum = Hexadecimal.bytes(pending[(end + 1)...(end + 2)])
                 pending.removeFirst(end + 3)
                 return sum == [body.reduce(0, &+)] ? .packet(body) : .damaged
@@ -45,6 +47,16 @@ package struct GDBPacketReader {
             }
         }
         return nil
+    }
+
+    /// Whether Ctrl-C is among what has come and was not taken, or among more bytes after that.
+    package func holdsInterrupt(and more: some Sequence<UInt8> = EmptyCollection<UInt8>()) -> Bool {
+        var reader = self
+        reader.append(more)
+        while let item = reader.next() {
+            if item == .interrupt { return true }
+        }
+        return false
     }
 
     /// A packet with its frame.
@@ -109,5 +121,8 @@ enum Hexadecimal {
     }
 
     /// A number in big-endian digits; nil for anything else, or more than 64 bits.
-    static func number(_ text: Substring) -> UInt64? { text.isEmpty ? nil : UInt64(text, radix: 16) }
+    static func number(_ text: Substring) -> UInt64? {
+        // The library takes signs too.
+        text.utf8.allSatisfy { digit($0) != nil } ? UInt64(text, radix: 16) : nil
+    }
 }

@@ -58,10 +58,10 @@ public final class GDBServer {
 
     /// Serves one connection after the other until `goesOn` says no, which is asked a few times in a second, or so many
     /// have ended.
-    public func serve(connections: Int = .max, while goesOn: @escaping () -> Bool = { true }) {
+    public func serve(connections: Int = .max, while goesOn: () -> Bool = { true }) {
         var count = 0
         while count < connections, goesOn() {
-            guard Self.canRead(listener, milliseconds: 100) else { continue }
+            guard Self.canRead(listener, milliseconds: Self.patience) else { continue }
             let connection = accept(listener, nil, nil)
             guard connection >= 0 else { continue }
             _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
@@ -73,33 +73,29 @@ public final class GDBServer {
         }
     }
 
-    private func serve(_ connection: Int32, while goesOn: @escaping () -> Bool) {
+    private func serve(_ connection: Int32, while goesOn: () -> Bool) {
         var reader = GDBPacketReader()
         var last: [UInt8] = []
-        var isOpen = true
         defer { stub.close() }
-        stub.isInterrupted = {
-            guard goesOn() else { return true }
-            guard Self.canRead(connection, milliseconds: 0) else { return false }
-            guard let bytes = Self.read(connection) else {
-                isOpen = false
-                return true
-            }
-            reader.append(bytes)
-            // Only Ctrl-C is sent while the guest runs.
-            return bytes.contains(0x03)
-        }
-        while isOpen, goesOn() {
+        while goesOn() {
             while let item = reader.next() {
                 switch item {
                 case .packet(let body):
                     if stub.acknowledges { Self.write(connection, [UInt8(ascii: "+")]) }
-                    switch stub.handle(body) {
+                    let (rest, listener) = (reader, listener)
+                    // What takes long is given up for Ctrl-C, and when nobody is there any more to answer.
+                    let reaction = Checkpoint.whileTrue({
+                        Self.refuseOthers(listener)
+                        return Self.isQuiet(connection, after: rest)
+                    }) {
+                        stub.handle(body)
+                    }
+                    switch reaction {
                     case .reply(let reply):
                         last = GDBPacketReader.framed(reply)
                         Self.write(connection, last)
                     case .leave(let reply):
-                        Self.write(connection, GDBPacketReader.framed(reply))
+                        if !reply.isEmpty { Self.write(connection, GDBPacketReader.framed(reply)) }
                         return
                     case .noReply: break
                     }
@@ -108,10 +104,30 @@ public final class GDBServer {
                 case .interrupt, .acknowledged: break
                 }
             }
-            guard Self.canRead(connection, milliseconds: 100) else { continue }
+            Self.refuseOthers(listener)
+            guard Self.canRead(connection, milliseconds: Self.patience) else { continue }
             guard let bytes = Self.read(connection) else { return }
             reader.append(bytes)
         }
+    }
+
+    /// How long a wait lasts in milliseconds, after which it is asked whether to go on.
+    private static let patience: Int32 = 20
+
+    /// One gdb at a time: others are told so by the end of their connections.
+    private static func refuseOthers(_ listener: Int32) {
+        guard canRead(listener, milliseconds: 0) else { return }
+        let connection = accept(listener, nil, nil)
+        if connection >= 0 { close(connection) }
+    }
+
+    /// Whether nobody has pressed Ctrl-C or gone away; what has come stays for the reader.
+    private static func isQuiet(_ connection: Int32, after reader: GDBPacketReader) -> Bool {
+        guard !reader.holdsInterrupt() else { return false }
+        guard canRead(connection, milliseconds: 0) else { return true }
+        var bytes = [UInt8](repeating: 0, count: 1 << 12)
+        let count = recv(connection, &bytes, bytes.count, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        return count > 0 && !reader.holdsInterrupt(and: bytes[..<count])
     }
 
     private static func canRead(_ file: Int32, milliseconds: Int32) -> Bool {
@@ -129,10 +145,17 @@ public final class GDBServer {
     private static func write(_ file: Int32, _ bytes: [UInt8]) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            // A closed connection is an error here, not a signal.
-            let count = rest.withUnsafeBytes { send(file, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
+            // A closed connection is an error here, not a signal; and who reads nothing is not waited for without end.
+            let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+            let count = rest.withUnsafeBytes { send(file, $0.baseAddress, $0.count, flags) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if count < 0, errno == EAGAIN || errno == EINTR, Checkpoint.isPassed {
+                var descriptor = pollfd(fd: file, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&descriptor, 1, patience)
+            } else {
+                return
+            }
         }
     }
 

@@ -17,8 +17,6 @@ public final class GDBStub {
     private let history: GuestHistory?
     /// Carries out what `monitor` is given and gives what it says.
     public var monitor: ((String) -> String)?
-    /// Whether whoever is at the other end wants the guest to stop.
-    package var isInterrupted: () -> Bool = { false }
     /// Whether packets are acknowledged.
     private(set) var acknowledges = true
     private var points: [Point] = []
@@ -26,6 +24,8 @@ public final class GDBStub {
     private var lastStop = "T05thread:01;"
     /// What the breakpoint that stopped the run was.
     private var hit: String?
+    /// Whether gdb has changed the guest since the history was told.
+    private var hasChanged = false
 
     /// The largest packet that gdb may send.
     private static let packetSize = 0x4000
@@ -41,6 +41,13 @@ public final class GDBStub {
         for point in points { guest.off(point.handler) }
         points = []
         acknowledges = true
+        noteChange()
+    }
+
+    /// Tells the history what gdb has written, before the guest moves or somebody else looks at it.
+    private func noteChange() {
+        if hasChanged { history?.changed() }
+        hasChanged = false
     }
 
     /// Carries out a packet.
@@ -62,14 +69,19 @@ public final class GDBStub {
         case UInt8(ascii: "s"), UInt8(ascii: "S"): return resume(at: kind == UInt8(ascii: "s") ? text : "", steps: true)
         case UInt8(ascii: "b"): return goBack(steps: text == "s", isKnown: text == "s" || text == "c")
         case UInt8(ascii: "Z"), UInt8(ascii: "z"): return setPoint(text, isSet: kind == UInt8(ascii: "Z"))
-        case UInt8(ascii: "H"), UInt8(ascii: "T"): return say("OK")
+        case UInt8(ascii: "H"): return say(isThread(text.dropFirst()) ? "OK" : "E01")
+        case UInt8(ascii: "T"): return say(isThread(text[...]) ? "OK" : "E01")
         case UInt8(ascii: "D"): return .leave(Array("OK".utf8))
+        // It has no answer.
         case UInt8(ascii: "k"): return .leave([])
         case UInt8(ascii: "q"), UInt8(ascii: "Q"): return query(String(decoding: packet, as: UTF8.self))
         case UInt8(ascii: "v"): return verbose(String(decoding: packet, as: UTF8.self))
         case _: return .reply([])
         }
     }
+
+    /// Whether a number stands for the processor: its own, any (0) or all (-1).
+    private func isThread(_ text: Substring) -> Bool { text == "-1" || (Hexadecimal.number(text) ?? 2) < 2 }
 
     private var state: UnsafeMutablePointer<ProcessorState> { guest.processor.state }
 
@@ -86,6 +98,8 @@ public final class GDBStub {
         }
         if text.hasPrefix("qXfer:memory-map:read:") { return transfer(Self.memoryMap, text) }
         if text.hasPrefix("qXfer:features:read:target.xml:") { return transfer(GDBRegisters.description, text) }
+        // Another document than there is.
+        if text.hasPrefix("qXfer:features:read:") { return say("E00") }
         if text.hasPrefix("qRcmd,") { return command(text.dropFirst(6)) }
         if text.hasPrefix("qSymbol:") || text == "qThreadExtraInfo,1" {
             return text.hasPrefix("qS") ? say("OK") : .reply(Hexadecimal.text("CPU 0".utf8))
@@ -124,6 +138,7 @@ public final class GDBStub {
 
     private func command(_ text: Substring) -> Reaction {
         guard let bytes = Hexadecimal.bytes(text.utf8) else { return say("E01") }
+        noteChange()
         guard let monitor else { return .reply(Hexadecimal.text("there is no monitor\n".utf8)) }
         let answer = monitor(String(decoding: bytes, as: UTF8.self))
         return answer.isEmpty ? say("OK") : .reply(Hexadecimal.text(answer.utf8.prefix(Self.packetSize / 2 - 2)))
@@ -156,12 +171,12 @@ public final class GDBStub {
     }
 
     private func writeAll(_ body: ArraySlice<UInt8>) -> Reaction {
-        guard let bytes = Hexadecimal.bytes(body) else { return say("E01") }
+        guard let bytes = Hexadecimal.bytes(body), bytes.count == GDBRegisters.all.reduce(0, { $0 + $1.bits / 8 })
+        else { return say("E01") }
         var rest = bytes[...]
         for register in GDBRegisters.all {
             let part = Array(rest.prefix(register.bits / 8))
             rest = rest.dropFirst(part.count)
-            guard part.count == register.bits / 8 else { break }
             // Registers that cannot be written come back as they were read.
             _ = write(register, part)
         }
@@ -172,7 +187,9 @@ public final class GDBStub {
         guard bytes.count == register.bits / 8 else { return false }
         if register.read(state) == bytes { return true }
         let value = bytes.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        return register.bits <= 64 && guest.cpu.set(register.name, value)
+        guard register.bits <= 64, guest.cpu.set(register.name, value) else { return false }
+        hasChanged = true
+        return true
     }
 
     // MARK: - Memory
@@ -198,7 +215,9 @@ public final class GDBStub {
             let bytes = isBinary ? GDBPacketReader.unescaped(data) : Hexadecimal.bytes(data),
             UInt64(bytes.count) == length
         else { return say("E01") }
-        return say(guest.cpu.write(address, bytes) ? "OK" : "E0e")
+        guard guest.cpu.write(address, bytes) else { return say("E0e") }
+        hasChanged = hasChanged || !bytes.isEmpty
+        return say("OK")
     }
 
     // MARK: - Running
@@ -206,7 +225,9 @@ public final class GDBStub {
     private func resume(at text: String, steps: Bool) -> Reaction {
         if !text.isEmpty {
             guard let address = Hexadecimal.number(text[...]), guest.cpu.set("rip", address) else { return say("E01") }
+            hasChanged = true
         }
+        noteChange()
         hit = nil
         let limits = RunLimits(instructions: steps ? 1 : nil)
         let stop =
@@ -218,17 +239,19 @@ public final class GDBStub {
 
     /// What runs ask now and then: the socket is looked at some times in a second, not for each slice.
     private func checkpoint() -> () -> Bool {
-        var asked = ContinuousClock.now
-        return { [self] in
+        // What was there before the run counts too.
+        var asked = ContinuousClock.now - .seconds(1)
+        return {
             guard ContinuousClock.now - asked > .milliseconds(20) else { return true }
             asked = .now
-            return !isInterrupted()
+            return Checkpoint.isPassed
         }
     }
 
     /// One instruction back, or to the last time that something gdb has set was met.
     private func goBack(steps: Bool, isKnown: Bool) -> Reaction {
         guard let history, isKnown else { return .reply([]) }
+        noteChange()
         let now = guest.instructions
         guard now > history.start else {
             lastStop = "T05replaylog:begin;thread:01;"

@@ -137,6 +137,13 @@ public final class GuestHistory {
         }
     }
 
+    /// Keeps the present, or has it near something that is kept, so that it is come back to at once.
+    package func keepPresent() {
+        guard guest.instructions - lastPosition(atMost: guest.instructions) > Self.approach else { return }
+        effects.reached(guest.instructions)
+        mark()
+    }
+
     /// Keeps the present on the way of a run that is not the history's own; between two instructions.
     func passing() {
         let next = lastPosition(atMost: guest.instructions).addingReportingOverflow(interval)

@@ -52,10 +52,22 @@ public struct ControlStructure {
         public let number: UInt32
         /// 8, 16, 32 or 64.
         public let bits: Int
-        fileprivate let source: Source
+        package let source: Source
+
+        /// Whether it is the selector of a segment.
+        package var isSelector: Bool { name.hasSuffix("_selector") }
+
+        /// The engine's name of it.
+        package var caseName: String {
+            switch source {
+            case .vmcs(let field): "\(field)"
+            case .vmcb(let field): "\(field)"
+            }
+        }
     }
 
-    fileprivate enum Source: Sendable {
+    /// The engine's field.
+    package enum Source: Sendable {
         case vmcs(VMCSField)
         case vmcb(VMCBField)
     }

@@ -15,11 +15,40 @@ public struct RunLimits: Sendable {
     }
 }
 
+/// How long a run goes on between two looks at what may end it.
+///
+/// A slice takes at most 1 ms of guest time, and less where the host takes long for that. Where a run is cut changes
+/// nothing for the guest.
+private struct RunSlices {
+    private var length: UInt64 = 1_000_000
+    private var start: ContinuousClock.Instant?
+
+    private static let longest: UInt64 = 1_000_000
+    private static let shortest: UInt64 = 20_000
+    /// How much of the host's time a slice should take at most.
+    private static let patience = Duration.milliseconds(8)
+
+    /// The length of the slice that begins now, in nanoseconds of guest time.
+    mutating func next() -> UInt64 {
+        let now = ContinuousClock.now
+        if let start {
+            let taken = now - start
+            if taken > Self.patience {
+                length = max(length / 2, Self.shortest)
+            } else if taken < Self.patience / 4 {
+                length = min(length * 2, Self.longest)
+            }
+        }
+        start = now
+        return length
+    }
+}
+
 extension Guest {
     /// Runs until an event that `condition` accepts, a limit, or the guest's end.
     ///
-    /// `checkpoint` is asked between slices of at most 1 ms of guest time; false ends the run as `.stopped` (an
-    /// interrupt from the keyboard, a watchdog).
+    /// `checkpoint` is asked between slices of at most 1 ms of guest time and a few milliseconds of the host's; false
+    /// ends the run as `.stopped` (an interrupt from the keyboard, a watchdog).
     @discardableResult
     public func run(
         until condition: EventFilter? = nil, limits: RunLimits = RunLimits(), checkpoint: (() -> Bool)? = nil
@@ -45,6 +74,7 @@ extension Guest {
         let endCount = limits.instructions.map { instructions.addingReportingOverflow($0) }
             .map { $0.overflow ? .max : $0.partialValue }
         let state = processor.state
+        var slices = RunSlices()
         while true {
             console.takeInput()
             if let stop = pendingStop() { return stop }
@@ -54,7 +84,7 @@ extension Guest {
             history?.passing()
             // The instruction limit as a point in time: idle time moves it, so it is computed anew for every slice.
             let byCount = endCount.map { state.pointee.idleTime.addingReportingOverflow($0).partialValue } ?? .max
-            let slice = time.addingReportingOverflow(1_000_000).partialValue
+            let slice = time.addingReportingOverflow(slices.next()).partialValue
             platform.runEnd = min(endTime ?? .max, byCount, slice, console.nextInput)
             platform.synchronize()
             switch monitor?.run() ?? processor.run() {

@@ -21,29 +21,30 @@ public enum TransitionFormat: String, CaseIterable, Sendable {
 
 extension TransitionLog {
     /// The records kept as text.
-    public func text(as format: TransitionFormat) -> String { text(as: format) { true } ?? "" }
+    ///
+    /// - Throws: An error if the task is cancelled.
+    public func text(as format: TransitionFormat) throws -> String { try exported(as: format) }
 
-    /// The same; nil once `goesOn`, which is asked now and then, says no.
-    package func text(as format: TransitionFormat, while goesOn: () -> Bool) -> String? {
+    /// The same.
+    package func exported(as format: TransitionFormat) throws(Interrupted) -> String {
         let name = guest?.configuration.name ?? "guest"
         var text = ""
-        var isWhole = true
         switch format {
         case .perfetto:
             var trace = PerfettoTrace(guest: name)
-            isWhole = forEachRow(while: goesOn) { if !$0.isModelled { trace.add($0) } }
+            try forEachRow { if !$0.isModelled { trace.add($0) } }
             trace.finish()
             text = trace.text
         case .csv:
             text = Self.columns.joined(separator: ",") + "\n"
-            isWhole = forEachRow(while: goesOn) { text += Self.csv($0) + "\n" }
-        case .ndjson: isWhole = forEachRow(while: goesOn) { text += Self.json($0) + "\n" }
+            try forEachRow { text += Self.csv($0) + "\n" }
+        case .ndjson: try forEachRow { text += Self.json($0) + "\n" }
         case .html:
             var rows: [Transition] = []
-            isWhole = forEachRow(while: goesOn) { rows.append($0) }
-            if isWhole { text = TransitionReport(guest: name, rows: rows).html }
+            try forEachRow { rows.append($0) }
+            text = try TransitionReport(guest: name, rows: rows).html()
         }
-        return isWhole ? text : nil
+        return text
     }
 
     private static let columns = [

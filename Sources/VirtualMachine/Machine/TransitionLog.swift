@@ -100,13 +100,12 @@ public final class TransitionLog {
     /// The last records, oldest first; all of them if there are fewer.
     public func rows(last count: Int) -> [Transition] { (max(ring.count - max(count, 0), 0)..<ring.count).map(row) }
 
-    /// Goes through the records kept, oldest first; false if `goesOn`, which is asked now and then, ends that.
-    func forEachRow(while goesOn: () -> Bool, _ body: (Transition) -> Void) -> Bool {
-        for index in ring.indices {
-            if index & 0x3FF == 0, !goesOn() { return false }
+    /// Does something with each of the last records, oldest first.
+    package func forEachRow(last count: Int = .max, _ body: (Transition) -> Void) throws(Interrupted) {
+        for index in max(ring.count - max(count, 0), 0)..<ring.count {
+            try Checkpoint.pass(at: index, every: 256)
             body(row(index))
         }
-        return true
     }
 
     /// The record at an index, the oldest having 0.

@@ -10,28 +10,29 @@ struct TransitionReport {
     /// Causes with a column of their own; the rest share the last.
     private static let causeLimit = 24
 
-    var html: String {
-        """
-        <!DOCTYPE html>
-        <html lang="en"><head><meta charset="utf-8"><title>\(Self.escaped(guest)): transitions</title>
-        <style>
-        body { font: 14px/1.4 system-ui, sans-serif; margin: 24px; color: #1b1f24; background: #fff }
-        h1 { font-size: 20px } h2 { font-size: 16px; margin-top: 28px }
-        svg text { font: 11px ui-monospace, monospace; fill: #1b1f24 }
-        table { border-collapse: collapse; font: 12px ui-monospace, monospace }
-        td, th { padding: 2px 10px; text-align: left } tr:nth-child(even) { background: #f4f6f8 }
-        </style></head><body>
-        <h1>\(Self.escaped(guest)): \(rows.count) transitions</h1>
-        <p>\(span)</p>
-        <h2>Timeline</h2>
-        \(timeline)
-        <h2>Ring × ring × cause</h2>
-        \(matrix)
-        <h2>The last transitions</h2>
-        \(table)
-        </body></html>
+    func html() throws(Interrupted) -> String {
+        let (timeline, matrix) = (try timeline(), try matrix())
+        return """
+            <!DOCTYPE html>
+            <html lang="en"><head><meta charset="utf-8"><title>\(Self.escaped(guest)): transitions</title>
+            <style>
+            body { font: 14px/1.4 system-ui, sans-serif; margin: 24px; color: #1b1f24; background: #fff }
+            h1 { font-size: 20px } h2 { font-size: 16px; margin-top: 28px }
+            svg text { font: 11px ui-monospace, monospace; fill: #1b1f24 }
+            table { border-collapse: collapse; font: 12px ui-monospace, monospace }
+            td, th { padding: 2px 10px; text-align: left } tr:nth-child(even) { background: #f4f6f8 }
+            </style></head><body>
+            <h1>\(Self.escaped(guest)): \(rows.count) transitions</h1>
+            <p>\(span)</p>
+            <h2>Timeline</h2>
+            \(timeline)
+            <h2>Ring × ring × cause</h2>
+            \(matrix)
+            <h2>The last transitions</h2>
+            \(table)
+            </body></html>
 
-        """
+            """
     }
 
     private var span: String {
@@ -57,7 +58,7 @@ struct TransitionReport {
     private static func name(_ level: Level) -> String { level == .root ? "root" : "ring \(level)" }
 
     /// For each level a lane; a column of pixels is filled where the guest was at the level within its time.
-    private var timeline: String {
+    private func timeline() throws(Interrupted) -> String {
         guard let first = rows.first, let last = rows.last else { return "" }
         let used = Self.levels.filter { level in rows.contains { $0.before.level == level || $0.after.level == level } }
         let pixels = Self.width - Self.left - 10
@@ -76,6 +77,7 @@ struct TransitionReport {
         }
         mark(first.before.level, 0, 0)
         for (index, row) in rows.enumerated() {
+            try Checkpoint.pass(at: index)
             let next = index + 1 < rows.count ? rows[index + 1].time : last.time
             mark(row.after.level, pixel(row.time), pixel(next))
         }
@@ -106,11 +108,12 @@ struct TransitionReport {
     /// What the causes of a kind share: `interrupt 0x20` and `interrupt 0x21` stay apart, exits have their reasons.
     private static func cause(_ row: Transition) -> String { row.cause }
 
-    private var matrix: String {
+    private func matrix() throws(Interrupted) -> String {
         guard !rows.isEmpty else { return "" }
         var counts: [Pair: [String: Int]] = [:]
         var totals: [String: Int] = [:]
-        for row in rows {
+        for (index, row) in rows.enumerated() {
+            try Checkpoint.pass(at: index)
             counts[Pair(from: row.before.level, to: row.after.level), default: [:]][Self.cause(row), default: 0] += 1
             totals[Self.cause(row), default: 0] += 1
         }

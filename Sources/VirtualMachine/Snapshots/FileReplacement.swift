@@ -25,6 +25,21 @@ package enum FileReplacement {
     /// Takes the bytes of a file; throws when the disk does not.
     package typealias Sink = (UnsafeRawBufferPointer) throws(FileReplacementError) -> Void
 
+    /// How much is written at once.
+    private static let partSize = 1 << 20
+
+    /// Writes a text by way of a temporary file beside the one it is to be.
+    package static func write(_ text: String, to path: String) throws(FileReplacementError) {
+        try write(to: path) { sink throws(FileReplacementError) in
+            var text = text
+            // The error's type is lost in closures of the standard library.
+            let result = text.withUTF8 { bytes in
+                Result { () throws(FileReplacementError) in try sink(UnsafeRawBufferPointer(bytes)) }
+            }
+            try result.get()
+        }
+    }
+
     /// Writes a file by way of a temporary one beside it.
     package static func write(
         to path: String, _ body: (Sink) throws(FileReplacementError) -> Void
@@ -71,8 +86,10 @@ package enum FileReplacement {
     private static func put(_ bytes: UnsafeRawBufferPointer, into file: Int32) throws(FileReplacementError) {
         var rest = bytes[...]
         while !rest.isEmpty {
+            guard Checkpoint.isPassed else { throw FileReplacementError(reason: Interrupted.text) }
+            let part = rest.prefix(partSize)
             // SAFETY: the slice is part of the caller's buffer and outlives the call.
-            let count = writeBytes(file, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+            let count = writeBytes(file, UnsafeRawBufferPointer(rebasing: part).baseAddress, part.count)
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else { throw .last() }
             rest = rest.dropFirst(count)

@@ -10,16 +10,16 @@ extension Guest {
     /// Writes a snapshot of the guest to a file.
     ///
     /// A file that was there stays whole until the new one is. Throws if something is to be done later for a script or
-    /// program (`after`), since no file can hold that; and when `checkpoint`, which is asked now and then, says false.
-    public func save(to path: String, checkpoint: @escaping () -> Bool = { true }) throws(SnapshotFileError) {
-        try save(to: path, checkpoint: checkpoint) { body throws(FileReplacementError) in
+    /// program (`after`), since no file can hold that; and when the task is cancelled.
+    public func save(to path: String) throws(SnapshotFileError) {
+        try save(to: path) { body throws(FileReplacementError) in
             try FileReplacement.write(to: path, body)
         }
     }
 
     /// Writes a snapshot with what opens and replaces the file.
     package func save(
-        to path: String, checkpoint: @escaping () -> Bool = { true },
+        to path: String,
         _ replace: ((FileReplacement.Sink) throws(FileReplacementError) -> Void) throws(FileReplacementError) -> Void
     ) throws(SnapshotFileError) {
         let snapshot: GuestSnapshot
@@ -29,7 +29,7 @@ extension Guest {
             try replace { sink throws(FileReplacementError) in
                 do {
                     try SnapshotFile.write(snapshot, of: self, named: path) { bytes throws(FileReplacementError) in
-                        guard checkpoint() else { throw FileReplacementError(reason: "interrupted") }
+                        guard Checkpoint.isPassed else { throw FileReplacementError(reason: Interrupted.text) }
                         try sink(bytes)
                     }
                 } catch {
@@ -45,7 +45,7 @@ extension Guest {
     /// Brings the guest to a snapshot in a file.
     ///
     /// The guest must have been made like the one that was saved: memory, technique, processor model and devices. Throws
-    /// with nothing changed if it was not, or if the file is damaged or none of ours.
+    /// with nothing changed if it was not, if the file is damaged or none of ours, or if the task is cancelled.
     public func load(from path: String) throws(SnapshotFileError) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .inaccessible(file: path, reason: FileReplacementError.last().reason) }

@@ -102,7 +102,14 @@ package enum SnapshotFile {
         header.append(littleEndian: UInt64(headerSize + state.count + list.count + pages.count * pageSize))
         var sum = Checksum()
         for part in [header, state, list] { part.withUnsafeBytes { sum.add($0) } }
-        for page in pages { sum.add(page) }
+        do throws(Interrupted) {
+            for (index, page) in pages.enumerated() {
+                try Checkpoint.pass(at: index)
+                sum.add(page)
+            }
+        } catch {
+            throw SnapshotFileError.inaccessible(file: file, reason: error.description)
+        }
         header.append(littleEndian: sum.value)
         for part in [header, state, list] {
             // The error's type is lost in closures of the standard library.
@@ -179,11 +186,18 @@ package enum SnapshotFile {
         _ bytes: [UInt8], named file: String, for guest: Guest
     ) throws(SnapshotFileError) -> GuestSnapshot {
         let header = try Self.header(Array(bytes.prefix(headerSize)), size: UInt64(bytes.count), named: file)
+        let interrupted = SnapshotFileError.inaccessible(file: file, reason: Interrupted.text)
         var sum = Checksum()
-        bytes.withUnsafeBytes { all in
+        let isSummed = bytes.withUnsafeBytes { all in
             sum.add(UnsafeRawBufferPointer(rebasing: all[..<checksumOffset]))
-            sum.add(UnsafeRawBufferPointer(rebasing: all[headerSize...]))
+            var rest = all[headerSize...]
+            while !rest.isEmpty, Checkpoint.isPassed {
+                sum.add(UnsafeRawBufferPointer(rebasing: rest.prefix(4 << 20)))
+                rest = rest.dropFirst(4 << 20)
+            }
+            return rest.isEmpty
         }
+        guard isSummed else { throw interrupted }
         guard sum.value == bytes[checksumOffset...].littleEndian(UInt64.self) else { throw .damaged(file: file) }
         let state = Array(bytes[headerSize..<headerSize + header.stateSize])
         guard let content = try? StateDecoder.decode(SnapshotContent.self, from: state) else {
@@ -192,7 +206,9 @@ package enum SnapshotFile {
         if let objection = MachineIdentity(guest).objection(to: content.machine) {
             throw .refused(.differentMachine(objection))
         }
-        guard let memory = memory(bytes, header, content), let snapshot = content.snapshot(memory, for: guest) else {
+        let memory = memory(bytes, header, content)
+        guard Checkpoint.isPassed else { throw interrupted }
+        guard let memory, let snapshot = content.snapshot(memory, for: guest) else {
             throw .damaged(file: file)
         }
         return snapshot
@@ -208,6 +224,7 @@ package enum SnapshotFile {
                 let first = Int(bytes[place...].littleEndian(UInt32.self))
                 let count = Int(bytes[(place + 4)...].littleEndian(UInt32.self))
                 guard count <= header.pages - stored.count else { return nil }
+                guard Checkpoint.isPassed else { return nil }
                 for page in first..<first + count {
                     let start = pagesStart + stored.count * pageSize
                     stored.append((page, UnsafeRawBufferPointer(rebasing: all[start..<start + pageSize])))
@@ -215,7 +232,8 @@ package enum SnapshotFile {
             }
             guard stored.count == header.pages else { return nil }
             return MemorySnapshot(
-                size: content.machine.memory, isAddressLine20Open: content.isAddressLine20Open, pages: stored)
+                size: content.machine.memory, isAddressLine20Open: content.isAddressLine20Open, pages: stored
+            ) { Checkpoint.isPassed }
         }
     }
 }

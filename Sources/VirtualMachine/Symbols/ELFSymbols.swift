@@ -18,7 +18,7 @@ extension SymbolFile {
             throw .file(
                 "\(elf.file.name): no symbols: none in .symtab, .dynsym and .debug_line; the file may be stripped")
         }
-        self = builder.finish(lines: lines)
+        self = try builder.finish(lines: lines)
     }
 
     /// Turns the errors of file readers into those of symbols.

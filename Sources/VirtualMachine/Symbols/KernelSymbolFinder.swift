@@ -25,7 +25,9 @@ package struct KernelSymbolFinder {
         var searched: [Range<UInt64>] = []
         for anchor in anchors {
             for range in Self.window(anchor) where !searched.contains(where: { $0.contains(anchor) }) {
-                if let tables = search(range, anchor) { return try tables.symbols(named: name) }
+                let tables = search(range, anchor)
+                guard Checkpoint.isPassed else { throw .interrupted }
+                if let tables { return try tables.symbols(named: name) }
             }
             searched += Self.window(anchor)
         }
@@ -52,7 +54,7 @@ package struct KernelSymbolFinder {
         var start = range.lowerBound
         // The end of the chunk before, so that no match is lost between two.
         var tail: [UInt8] = []
-        while start < range.upperBound {
+        while start < range.upperBound, Checkpoint.isPassed {
             let size = Int(min(UInt64(Self.chunk), range.upperBound - start))
             let before = tail
             tail = []

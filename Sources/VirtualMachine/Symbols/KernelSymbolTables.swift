@@ -40,6 +40,6 @@ package struct KernelSymbolTables {
             let kind: Symbol.Kind = address.isAbsolute ? .absolute : SymbolFile.kind(letter) ?? .data
             try builder.add(text.dropFirst(), at: address.value, kind: kind)
         }
-        return builder.finish()
+        return try builder.finish()
     }
 }

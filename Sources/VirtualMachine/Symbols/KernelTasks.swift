@@ -55,7 +55,9 @@ public struct KernelTasks {
             throw KernelTaskError(
                 description: "the guest's kernel has no type information, or its names are not known")
         }
-        guard let bytes = guest.cpu.read(start, count: Int(end - start)), let types = KernelTypes(bytes) else {
+        let types = guest.memoryReader.bytes(at: start, count: Int(end - start)).flatMap(KernelTypes.init)
+        try Self.pass()
+        guard let types else {
             throw KernelTaskError(description: "the kernel's type information cannot be read")
         }
         self.types = types
@@ -95,6 +97,7 @@ public struct KernelTasks {
         var tasks: [KernelTask] = []
         var address = first
         repeat {
+            try Self.pass()
             guard let task = task(at: address, layout, current) else { break }
             tasks.append(task)
             guard let next = word(address &+ layout.tasks) else { break }
@@ -102,6 +105,10 @@ public struct KernelTasks {
         } while address != first && tasks.count < Self.limit
         guard !tasks.isEmpty else { throw KernelTaskError(description: "the kernel's list of tasks cannot be read") }
         return tasks
+    }
+
+    private static func pass() throws(KernelTaskError) {
+        guard Checkpoint.isPassed else { throw KernelTaskError(description: Interrupted.text) }
     }
 
     /// One task by the address of its `task_struct`.

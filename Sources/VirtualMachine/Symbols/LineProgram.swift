@@ -13,8 +13,11 @@ extension LineTable {
             file: elf.file.name, strings: try section(".debug_str") ?? [],
             lineStrings: try section(".debug_line_str") ?? [])
         var units = ByteReader(bytes, section: ".debug_line", file: elf.file.name)
-        while !units.isAtEnd { try reader.readUnit(&units) }
-        self.init(files: reader.files, rows: reader.rows)
+        while !units.isAtEnd {
+            guard Checkpoint.isPassed else { throw .interrupted }
+            try reader.readUnit(&units)
+        }
+        do throws(Interrupted) { try self.init(files: reader.files, rows: reader.rows) } catch { throw .interrupted }
     }
 }
 

@@ -15,9 +15,9 @@ public struct LineTable: Sendable, Equatable {
     package let rows: [Row]
 
     /// Sorts rows by address; what ends a sequence comes before what begins there.
-    package init(files: [String], rows: [Row]) {
+    package init(files: [String], rows: [Row]) throws(Interrupted) {
         self.files = files
-        let order = rows.indices.sorted {
+        let order = try Checkpoint.sorted(rows.indices) {
             let (a, b) = (rows[$0], rows[$1])
             if a.address != b.address { return a.address < b.address }
             return a.isEnd != b.isEnd ? a.isEnd : $0 < $1

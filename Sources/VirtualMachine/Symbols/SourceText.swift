@@ -81,6 +81,6 @@ package struct SourceLines: Sendable {
             return LineTable.Row(
                 address: line.address, file: UInt32(file), line: UInt32(line.number), isEnd: line.number == 0)
         }
-        return LineTable(files: files, rows: rows)
+        return try? Checkpoint.unconditionally { try LineTable(files: files, rows: rows) }
     }
 }

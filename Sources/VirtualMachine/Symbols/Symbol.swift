@@ -73,11 +73,14 @@ public enum SymbolError: Error, Equatable, Sendable, CustomStringConvertible {
     case file(String)
     /// The guest's memory does not hold what was looked for.
     case memory(String)
+    /// The task was cancelled.
+    case interrupted
 
     /// One line, without a period at its end.
     public var description: String {
         switch self {
         case .file(let text), .memory(let text): text
+        case .interrupted: Interrupted.text
         }
     }
 }

@@ -37,6 +37,7 @@ package struct SymbolFileBuilder {
         // Terminals act on control characters, and a guest chooses its names.
         pool += symbol.lazy.prefix(Self.longestName).map { $0 < 0x20 || $0 == 0x7F ? UInt8(ascii: "?") : $0 }
         guard pool.count > start else { return }
+        if entries.count & 0x3FF == 0, !Checkpoint.isPassed { throw .interrupted }
         guard entries.count < Self.mostSymbols, pool.count <= Self.mostNameBytes else {
             throw .file("\(name): more than \(Self.mostSymbols) symbols or \(Self.mostNameBytes) bytes of names")
         }
@@ -54,8 +55,13 @@ package struct SymbolFileBuilder {
 
     /// Sorts what was added.
     ///
-    /// Without sections, a symbol reaches up to the next one if that is within 1 MiB, else to its end or 4 KiB.
-    package func finish(lines: LineTable? = nil) -> SymbolFile {
+    /// Without sections, a symbol reaches up to the next one if that is within 1 MiB, else to its end or 4 KiB. Throws if
+    /// nobody waits for that any more.
+    package func finish(lines: LineTable? = nil) throws(SymbolError) -> SymbolFile {
+        do throws(Interrupted) { return try sorted(lines) } catch { throw .interrupted }
+    }
+
+    private func sorted(_ lines: LineTable?) throws(Interrupted) -> SymbolFile {
         var entries = entries
         if let image = kernelImage {
             // What lies below a kernel's image are offsets into the per-CPU area (Linux: scripts/kallsyms.c).
@@ -64,7 +70,7 @@ package struct SymbolFileBuilder {
             }
         }
         // The sort is stable in effect: the position decides last.
-        let order = entries.indices.sorted { first, second in
+        let order = try Checkpoint.sorted(entries.indices) { first, second in
             let (a, b) = (entries[first], entries[second])
             if (a.kind == .absolute) != (b.kind == .absolute) { return b.kind == .absolute }
             if a.address != b.address { return a.address < b.address }
@@ -83,7 +89,7 @@ package struct SymbolFileBuilder {
         return SymbolFile(
             name: name, lines: lines, addresses: sorted.map(\.address), sizes: sorted.map(\.size),
             kinds: sorted.map(\.kind), nameStarts: starts, pool: names, addressedCount: addressed,
-            byName: Self.orderByName(starts, names), regions: regions(sorted[..<addressed]))
+            byName: try Self.orderByName(starts, names), regions: regions(sorted[..<addressed]))
     }
 
     /// Addresses from `_text` to `_end` of a Linux kernel.
@@ -126,11 +132,11 @@ package struct SymbolFileBuilder {
     }
 
     /// Indices by name; the first eight bytes as a number decide most comparisons.
-    private static func orderByName(_ starts: [UInt32], _ pool: [UInt8]) -> [UInt32] {
+    private static func orderByName(_ starts: [UInt32], _ pool: [UInt8]) throws(Interrupted) -> [UInt32] {
         func bytes(_ index: Int) -> ArraySlice<UInt8> {
             pool[Int(starts[index])..<(index + 1 < starts.count ? Int(starts[index + 1]) : pool.count)]
         }
-        var keyed = starts.indices.map { index -> (key: UInt64, index: UInt32) in
+        let keyed = starts.indices.map { index -> (key: UInt64, index: UInt32) in
             var key: UInt64 = 0
             var left = 8
             for byte in bytes(index).prefix(8) {
@@ -139,12 +145,11 @@ package struct SymbolFileBuilder {
             }
             return (left == 8 ? 0 : key << UInt64(left * 8), UInt32(index))
         }
-        keyed.sort { first, second in
+        return try Checkpoint.sorted(keyed) { first, second in
             if first.key != second.key { return first.key < second.key }
             let (a, b) = (bytes(Int(first.index)), bytes(Int(second.index)))
             if a.lexicographicallyPrecedes(b) { return true }
             return a.elementsEqual(b) && first.index < second.index
-        }
-        return keyed.map(\.index)
+        }.map(\.index)
     }
 }

@@ -54,7 +54,7 @@ extension SymbolFile {
         guard hasAddress else {
             throw .file("\(name): all addresses are 0; Linux shows them to root with kernel.kptr_restrict 0 or 1")
         }
-        self = builder.finish()
+        self = try builder.finish()
     }
 
     /// What a letter of `nm` stands for; nil for undefined symbols and debugging records.

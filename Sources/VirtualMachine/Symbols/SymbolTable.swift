@@ -36,7 +36,8 @@ public struct SymbolTable: Sendable {
             // Labels of a script are far fewer than the bound.
             try? builder.add(label.name.utf8, at: label.address, kind: .label)
         }
-        if builder.count > 0 || lines != nil { add(builder.finish(lines: lines)) }
+        guard builder.count > 0 || lines != nil else { return }
+        if let file = try? Checkpoint.unconditionally({ try builder.finish(lines: lines) }) { add(file) }
     }
 
     /// Adds a source, or puts it in the place of one with the same name.

@@ -49,12 +49,15 @@ extension MemorySnapshot {
     /// Whether bit 20 of physical addresses counts.
     package var isAddressLine20Open: Bool { addressLineMask == .max }
 
-    /// A snapshot of a memory of `size` bytes from its pages with a content; nil if one lies outside.
+    /// A snapshot of a memory of `size` bytes from its pages with a content; nil if one lies outside, or if `goesOn`,
+    /// which is asked now and then, says no.
     package init?(
-        size: UInt64, isAddressLine20Open: Bool, pages stored: [(page: Int, bytes: UnsafeRawBufferPointer)]
+        size: UInt64, isAddressLine20Open: Bool, pages stored: [(page: Int, bytes: UnsafeRawBufferPointer)],
+        while goesOn: () -> Bool = { true }
     ) {
         var pages = [SavedPage?](repeating: nil, count: Int(clamping: size >> 12))
-        for (page, bytes) in stored {
+        for (index, (page, bytes)) in stored.enumerated() {
+            if index & 0x3FF == 0, !goesOn() { return nil }
             guard pages.indices.contains(page), bytes.count == SavedPage.size, let base = bytes.baseAddress else {
                 return nil
             }
