@@ -20,6 +20,8 @@ public final class Session {
     public let stopSignal = StopSignal()
     /// How many `test` declarations have failed so far.
     public private(set) var failedTests = 0
+    /// Whether a script that has been loaded reads the records of guests' transitions.
+    var recordsTransitions = false
     /// Which tests run, and who is told about them.
     package var tests = TestControl()
 

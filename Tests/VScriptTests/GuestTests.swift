@@ -257,7 +257,7 @@ struct GuestTests {
     }
 
     static let refusals = [
-        ("guest g { boot: .long; cpus: 2; ring 0 { asm { hlt } } }", "V0320"),
+        ("guest g { boot: .long; cpus: 2; ring 0 { asm { hlt } } }\ng.run()", "V0320"),
         ("guest g { boot: .long; cpuid: 1 }", "V0310"),
         ("guest g { memory: 10 KiB; boot: .long; ring 0 { asm { hlt } } }", "V0504"),
         ("import linux\nlinux.bzImage(\"no such kernel\")", "V0504"),
@@ -278,6 +278,37 @@ struct GuestTests {
     @Test("what cannot be is refused under its code", arguments: refusals)
     func refuse(source: String, code: String) {
         #expect(failure(source)?.code == code)
+    }
+
+    @Test("a guest with several processors is refused when it is to run, where a script can go on without it")
+    func severalProcessors() throws {
+        let declaration = "guest g { boot: .long; cpus: 2; ring 0 { asm { hlt } } }\n"
+        for use in ["run()", "step()", "console.wait(\"x\")", "snapshot()", "reset()", "console.command(\"x\")"] {
+            let report = try #require(failure(declaration + "g.\(use)"), "\(use)")
+            #expect(report.code == "V0320" && report.span?.startPosition.line == 1, "\(use)")
+        }
+        let session = Session()
+        #expect(try session.run(Program(declaration + "try { g.run() } catch e { e.code }")) == "V0320")
+        #expect(throws: ScriptError.self) { try session.guest("g") }
+    }
+
+    @Test("the tail of a console has as many lines as were asked for")
+    func tail() throws {
+        let source = guest(
+            """
+                mov dx, 0x3FB
+                mov al, 3
+                out dx, al
+                mov rsi, text
+                mov dx, 0x3F8
+                mov ecx, 17
+                rep outsb
+                hlt
+                text: db "one", 13, 10, "two", 13, 10, "three", 13, 10
+            """)
+        #expect(
+            try Session().run(Program(source + "g.run()\n[g.console.tail(1), g.console.tail(2), g.console.tail()]"))
+                == ["three\n", "two\nthree\n", "one\ntwo\nthree\n"])
     }
 
     @Test("a mistake in code is shown where it stands in the script")

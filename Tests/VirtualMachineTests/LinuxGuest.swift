@@ -29,6 +29,9 @@ struct LinuxGuest {
         var description: String
     }
 
+    /// The path of the ELF kernel, which has no symbol table.
+    var vmlinux: String { paths["vmlinux"] ?? "" }
+
     /// The ELF kernel by PVH, the quicker way up.
     func pvh(append: String = "console=ttyS0") throws -> BootSource {
         try .pvh(paths["vmlinux"] ?? "", initrd: paths["initrd"], append: append)

@@ -67,6 +67,75 @@ import _SeededNumbers
         }
     }
 
+    /// An executable without section headers, whose segments are what a stripped vmlinux has: code and tables at their
+    /// linked addresses, behind a segment at 0 as the per-CPU area's.
+    private func strippedKernel(_ image: KallsymsImage) -> [UInt8] {
+        let wide = image.wordSize == 8
+        var file = FileBuilder(size: 0x1000 + image.bytes.count)
+        file.bytes.replaceSubrange(0x1000..., with: image.bytes)
+        file.set(0, text: "\u{7F}ELF")
+        file.set(4, UInt8(wide ? 2 : 1))
+        file.set(5, UInt8(1))
+        file.set(16, UInt16(2))
+        file.set(18, UInt16(wide ? 62 : 3))
+        let headers = wide ? 64 : 52
+        file.set(wide ? 32 : 28, UInt32(headers))
+        file.set(wide ? 54 : 42, UInt16(wide ? 56 : 32))
+        file.set(wide ? 56 : 44, UInt16(2))
+        for (index, segment) in [
+            (address: UInt64(0), offset: 0, size: 0x800),
+            (address: image.base, offset: 0x1000, size: image.bytes.count),
+        ].enumerated() {
+            let header = headers + index * (wide ? 56 : 32)
+            file.set(header, UInt32(1))
+            if wide {
+                file.set(header + 8, UInt64(segment.offset))
+                file.set(header + 16, segment.address)
+                file.set(header + 32, UInt64(segment.size))
+                file.set(header + 40, UInt64(segment.size))
+            } else {
+                file.set(header + 4, UInt32(segment.offset))
+                file.set(header + 8, UInt32(segment.address))
+                file.set(header + 16, UInt32(segment.size))
+                file.set(header + 20, UInt32(segment.size))
+            }
+        }
+        return file.bytes
+    }
+
+    @Test(arguments: KallsymsImage.Layout.allCases)
+    func aStrippedKernelFileHasTheSymbolsOfItsSegments(layout: KallsymsImage.Layout) throws {
+        let image = KallsymsImage(layout: layout, symbolCount: 600)
+        let bytes = strippedKernel(image)
+        let file = try SymbolFile(BootFile(name: "vmlinux", bytes: bytes))
+        #expect(file.name == "vmlinux" && file.count == image.symbols.count)
+        for symbol in image.symbols { #expect(file.address(of: symbol.name) == symbol.address, "\(symbol.name)") }
+    }
+
+    @Test func aStrippedFileThatIsNoKernelSaysWhatWasLookedFor() {
+        var bytes = strippedKernel(KallsymsImage(layout: .linux61, symbolCount: 300))
+        bytes.replaceSubrange(0x3000..., with: [UInt8](repeating: 0, count: bytes.count - 0x3000))
+        #expect(
+            throws: SymbolError.file(
+                "program: no symbols: none in .symtab, .dynsym and .debug_line, and no kallsyms of a Linux kernel in its "
+                    + "segments; the file may be stripped")
+        ) { try SymbolFile(BootFile(name: "program", bytes: bytes)) }
+    }
+
+    @Test func noDamageToAStrippedKernelIsATrap() {
+        var random = SeededNumbers(9)
+        let whole = strippedKernel(KallsymsImage(layout: .linux61, symbolCount: 300))
+        for _ in 0..<60 {
+            var bytes = whole
+            for _ in 0..<Int.random(in: 1...5, using: &random) {
+                // Half of them in the headers, where addresses and sizes are.
+                let end = Bool.random(using: &random) ? 0xC0 : bytes.count
+                bytes[Int.random(in: 4..<end, using: &random)] = random.interestingByte()
+            }
+            if let file = try? SymbolFile(BootFile(name: "vmlinux", bytes: bytes)) { #expect(file.count < 1000) }
+        }
+    }
+
     @Test func memoryFullOfDigitsIsNoTable() {
         let digits: [UInt8] = (0..<20).map { $0 % 2 == 0 ? 0x30 + UInt8($0 / 2) : 0 }
         let bytes = Array(repeatElement(digits, count: 2000).joined())

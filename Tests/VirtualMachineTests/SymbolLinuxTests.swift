@@ -62,6 +62,21 @@ import VirtualMachine
         #expect(guest.console.wait(for: try sha256(text), limits: Self.limits).match != nil)
     }
 
+    @Test func theStrippedFileHasTheSymbolsThatTheKernelHasInMemory() throws {
+        let guest = try shell()
+        let slide = try guest.addSymbols(contentsOf: try LinuxGuest().vmlinux)
+        let fromFile = try #require(guest.symbolTable.placements.first?.file)
+        #expect(slide == 0)
+        try guest.findKernelSymbols()
+        let fromMemory = try #require(guest.symbolTable.placements.last?.file)
+        #expect(fromFile.count == fromMemory.count && fromFile.count > 50_000)
+        let differs = (0..<min(fromFile.count, fromMemory.count)).first {
+            let (first, second) = (fromFile.symbol($0, slide: 0), fromMemory.symbol($0, slide: 0))
+            return (first.name, first.address, first.kind) != (second.name, second.address, second.kind)
+        }
+        #expect(differs == nil)
+    }
+
     @Test func aSystemCallIsFollowedIntoTheProgram() throws {
         let guest = try shell()
         try guest.findKernelSymbols()

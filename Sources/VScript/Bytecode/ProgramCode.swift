@@ -19,6 +19,11 @@ final class ProgramCode: Sendable {
     /// The top-level names and the registers their values lie in when the script has ended.
     let names: [ExportedName]
 
+    /// Whether it reads what guests record of their transitions, as far as its names tell.
+    var readsTransitions: Bool {
+        caches.contains { $0.name == "transitions" } && caches.contains { ["rows", "save"].contains($0.name) }
+    }
+
     init(
         file: SourceFile, functions: [FunctionCode], constants: [Literal], caches: [MemberSite], calls: [CallSite],
         records: [[String]], formats: [FormatSpecification], expectations: [ExpectationSite],

@@ -9,7 +9,10 @@ extension Session {
     /// - Throws: A report if no script of the session has declared such a guest.
     public func guest(_ name: String) throws(ScriptError) -> Guest {
         let guests = (maker as? GuestMaker)?.guests ?? []
-        if let object = guests.last(where: { $0.name == name }) { return object.guest }
+        if let object = guests.last(where: { $0.name == name }) {
+            if let refusal = object.refusal { throw Self.scriptError(refusal) }
+            return object.guest
+        }
         let guess = Suggestion.closest(to: name, in: guests.map(\.name)).map { "did you mean `\($0)`?" }
         throw ScriptError(
             diagnostic: Diagnostic(

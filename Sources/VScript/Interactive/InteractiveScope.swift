@@ -29,7 +29,10 @@ package final class InteractiveScope {
         }
     }
 
-    package init(_ session: Session) { self.session = session }
+    package init(_ session: Session) {
+        self.session = session
+        (session.maker as? GuestMaker)?.refusesAtOnce = true
+    }
 
     private var heap: Heap { session.interpreter.heap }
     private var modules: ModuleNames { ModuleNames(searchPath: session.interface.searchPath) }

@@ -108,6 +108,7 @@ final class Interpreter {
                 .moduleFailure, "the bytecode is malformed: \(error.reason) of instruction \(error.instruction)")
         }
         try heap.count(program.size)
+        if program.readsTransitions { session.recordsTransitions = true }
         let loaded = LoadedProgram(program, firstFunction: functions.count)
         let firstConstant = heap.constants.count
         for literal in program.constants { heap.constants.append(try cell(literal)) }

@@ -139,8 +139,17 @@ final class ConsoleObject: HostObject {
         let tail = console.tail(20).trimmed
         return HostFailure(
             stop.reason == .crashed ? .guestCrashed : .timeout, message,
-            notes: ["the guest stopped: \(object.summary)"] + object.registers
+            notes: ["the guest stopped: \(object.summary)"] + object.registers + techniqueNotes
                 + [tail.isEmpty ? "its console has written nothing" : "its console ends with:\n\(tail)"])
+    }
+
+    /// What a kernel that gets nowhere may have met.
+    private var techniqueNotes: [String] {
+        guard owner.guest.configuration.technique == .trapAndEmulate else { return [] }
+        return [
+            "under .trapAndEmulate what depends on the ring without faulting, such as POPF and the selectors in CS and SS, "
+                + "goes wrong unseen: a kernel that is not made for it runs under .translate, .vmx or .svm"
+        ]
     }
 
     // MARK: - Commands

@@ -7,6 +7,9 @@ final class GuestMaker: DeclarationMaker {
     private(set) var guests: [GuestObject] = []
     private var hypervisors: [HypervisorObject] = []
     private var memory: UInt64 = 0
+    /// Whether a guest that cannot run is refused when it is declared and not only when it is to run, where a script can
+    /// catch it.
+    var refusesAtOnce = false
 
     func make(_ declaration: Declaration, in session: Session) throws -> ScriptValue {
         switch declaration.kind.name {
@@ -25,10 +28,14 @@ final class GuestMaker: DeclarationMaker {
 
     private func guest(_ declaration: Declaration, in session: Session) throws -> ScriptValue {
         let hypervisor = try hypervisor(of: declaration)
-        if let count = declaration.integer("cpus"), count > 1 {
-            throw located(
-                .notImplemented, "a guest with \(count) processors is not implemented: it has one", declaration, "cpus")
+        let refusal = declaration.integer("cpus").flatMap { count in
+            count <= 1
+                ? nil
+                : located(
+                    .notImplemented, "a guest with \(count) processors is not implemented: it has one", declaration,
+                    "cpus")
         }
+        if refusesAtOnce, let refusal { throw refusal }
         let name = declaration.label.isNil ? "guest" : declaration.label.text
         var configuration = GuestConfiguration(name: name, boot: try boot(declaration))
         if let size = declaration.integer("memory") {
@@ -70,9 +77,11 @@ final class GuestMaker: DeclarationMaker {
             let isAboutMemory = if case .memory = error { declaration.properties["memory"] != nil } else { false }
             throw located(.bootFailure, error.description, declaration, isAboutMemory ? "memory" : "boot")
         }
+        guest.transitions.isRecording = session.recordsTransitions
         memory = total
         try addSymbols(to: guest, declaration, session.files)
         let object = GuestObject(guest, name: name, on: hypervisor, try share(declaration), session: session)
+        object.refusal = refusal
         guests.append(object)
         try hypervisor?.add(object)
         for handler in declaration.handlers {

@@ -15,6 +15,8 @@ final class GuestObject: TabledObject, EventSource {
     /// What a handler threw; the run ends with it.
     private var handlerError: (any Error)?
     private(set) var isRunning = false
+    /// Why it cannot run at all.
+    var refusal: (any Error)?
     private(set) var lastStop: StopObject?
 
     init(
@@ -189,7 +191,9 @@ final class GuestObject: TabledObject, EventSource {
     /// Whether a handler has thrown something that ends the run.
     var hasFailed: Bool { handlerError != nil }
 
-    func checkIdle() throws(HostFailure) {
+    /// Throws if the guest cannot be run now.
+    func checkIdle() throws {
+        if let refusal { throw refusal }
         guard !isRunning else {
             throw HostFailure(
                 .wrongOperand, "the guest is running: its handlers cannot run or reset it",

@@ -6,14 +6,19 @@ extension StandardModules {
     static let linux = Module(
         name: "linux", summary: "Linux kernels.",
         functions: [
-            Builtin("bzImage(path, initrd?, append?)", "A Linux kernel by its 64-bit or 32-bit boot protocol.") {
-                _, arguments in
+            Builtin(
+                "bzImage(path, initrd?, append?)",
+                "A Linux kernel by its boot protocol, or a unified kernel image, whose initrd and command line stand in "
+                    + "for those not given."
+            ) { _, arguments in
                 let (path, initrd, append) = try kernel(arguments)
                 return try image(path) { () throws(GuestError) in try .linux(path, initrd: initrd, append: append) }
             },
             Builtin("vmlinux(path, initrd?, append?)", "An ELF kernel by its PVH entry point.") { _, arguments in
                 let (path, initrd, append) = try kernel(arguments)
-                return try image(path) { () throws(GuestError) in try .pvh(path, initrd: initrd, append: append) }
+                return try image(path) { () throws(GuestError) in
+                    try .pvh(path, initrd: initrd, append: append ?? "")
+                }
             },
         ])
 
@@ -90,10 +95,10 @@ extension StandardModules {
         }
     }
 
-    private static func kernel(_ arguments: Arguments) throws(HostFailure) -> (String, String?, String) {
+    private static func kernel(_ arguments: Arguments) throws(HostFailure) -> (String, String?, String?) {
         let (path, initrd) = (try arguments.string(0), try arguments.optionalString(1))
         for file in [path] + (initrd.map { [$0] } ?? []) { try arguments.context.files.check(file) }
-        return (path, initrd, try arguments.optionalString(2) ?? "")
+        return (path, initrd, try arguments.optionalString(2))
     }
 
     private static func image(_ name: String, _ make: () throws(GuestError) -> BootSource) throws -> ScriptValue {

@@ -61,7 +61,9 @@ extension Schema {
     static let guest = KindSchema(
         "guest", "A machine.", on: ["hypervisor"],
         properties: [
-            PropertySchema("cpus", .integer(1...64), "how many processors it has; 1 if not given"),
+            PropertySchema(
+                "cpus", .integer(1...64),
+                "how many processors it has; 1 if not given, and with more it is refused when it is to run"),
             PropertySchema("memory", .size, "its memory; 128 MiB if not given"),
             PropertySchema(
                 "boot", .symbolOrObject(["real", "protected", "long"], typeName: "a boot image"), isRequired: true,

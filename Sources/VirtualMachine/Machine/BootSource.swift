@@ -12,13 +12,27 @@ public struct BootSource: Sendable {
 
     package init(_ kind: Kind) { self.kind = kind }
 
-    /// A Linux bzImage by the 64-bit or the 32-bit boot protocol (Linux: Documentation/arch/x86/boot.rst).
+    /// A Linux bzImage by the 64-bit or the 32-bit boot protocol (Linux: Documentation/arch/x86/boot.rst), or a unified
+    /// kernel image (UAPI.5) with one in its section `.linux`.
     ///
-    /// Throws `GuestError` if a file cannot be read.
+    /// Without `initrd` or `append`, a unified kernel image's sections `.ucode` and `.initrd`, or `.cmdline`, take their
+    /// place; what is given counts alone. Throws `GuestError` if a file cannot be read or is no such image.
     public static func linux(
-        _ path: String, initrd: String? = nil, append: String = ""
+        _ path: String, initrd: String? = nil, append: String? = nil
     ) throws(GuestError) -> BootSource {
-        BootSource(.linux(try file(path), initrd: try initrd.map(file), commandLine: append))
+        let kernel = try file(path)
+        let initrd = try initrd.map(file)
+        guard UnifiedKernelImage.isImage(kernel) else {
+            return BootSource(.linux(kernel, initrd: initrd, commandLine: append ?? ""))
+        }
+        do throws(BootError) {
+            let image = try UnifiedKernelImage(kernel)
+            return BootSource(
+                .linux(
+                    image.kernel, initrd: initrd ?? image.initrd, commandLine: append ?? image.commandLine ?? ""))
+        } catch {
+            throw .boot(error.description)
+        }
     }
 
     /// An ELF kernel with a PVH entry note, such as Linux's vmlinux (Xen: misc/pvh).

@@ -125,7 +125,11 @@ public final class GuestConsole {
 
     /// The last lines of the output.
     public func tail(_ lines: Int) -> String {
-        let text = String(decoding: output.suffix(lines * 200 + 200), as: UTF8.self)
-        return text.split(separator: "\n", omittingEmptySubsequences: false).suffix(lines).joined(separator: "\n")
+        let text = String(decoding: output.suffix(lines * 200 + 200), as: UTF8.self).replacing("\r\n", with: "\n")
+        var parts = text.split(separator: "\n", omittingEmptySubsequences: false)
+        // The end of a line does not begin another one.
+        let isEnded = parts.last?.isEmpty == true
+        if isEnded { parts.removeLast() }
+        return parts.suffix(lines).joined(separator: "\n") + (isEnded && !parts.isEmpty ? "\n" : "")
     }
 }

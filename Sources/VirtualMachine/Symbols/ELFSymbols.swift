@@ -1,5 +1,6 @@
 extension SymbolFile {
-    /// Reads `.symtab` and `.dynsym` of an ELF file (System V gABI chapter 4, "Symbol Table"), and its line table.
+    /// Reads `.symtab` or `.dynsym` of an ELF file (System V gABI chapter 4, "Symbol Table"), and its line table; of a
+    /// stripped Linux kernel the symbols that it carries for its own messages.
     ///
     /// Throws if a table is malformed, or if there are neither symbols nor lines.
     package init(elf: ELFFile) throws(SymbolError) {
@@ -14,9 +15,14 @@ extension SymbolFile {
             try builder.add(table: table, of: elf, sections)
         }
         let lines = try LineTable(elf: elf, sections: sections)
+        if builder.count == 0, let tables = try elf.kernelSymbolTables {
+            self = try tables.symbols(named: elf.file.name, lines: lines)
+            return
+        }
         guard builder.count > 0 || lines != nil else {
             throw .file(
-                "\(elf.file.name): no symbols: none in .symtab, .dynsym and .debug_line; the file may be stripped")
+                "\(elf.file.name): no symbols: none in .symtab, .dynsym and .debug_line, and no kallsyms of a Linux "
+                    + "kernel in its segments; the file may be stripped")
         }
         self = try builder.finish(lines: lines)
     }

@@ -22,20 +22,28 @@ package struct KernelSymbolFinder {
     ///
     /// Throws `SymbolError.memory` if none of them leads to a kernel with symbols.
     package func find(anchors: [UInt64], named name: String = "kallsyms") throws(SymbolError) -> SymbolFile {
-        var searched: [Range<UInt64>] = []
-        for anchor in anchors {
-            for range in Self.window(anchor) where !searched.contains(where: { $0.contains(anchor) }) {
-                let tables = search(range, anchor)
-                guard Checkpoint.isPassed else { throw .interrupted }
-                if let tables { return try tables.symbols(named: name) }
-            }
-            searched += Self.window(anchor)
-        }
+        if let tables = try tables(around: anchors) { return try tables.symbols(named: name) }
         let places = anchors.map { hexText($0) }.joined(separator: ", ")
         throw .memory(
             anchors.isEmpty
                 ? "no kernel is running yet that symbols could be looked for in"
                 : "no kallsyms tables of a Linux kernel in memory around \(places)")
+    }
+
+    /// The tables of the kernel that one of some addresses belongs to.
+    ///
+    /// Throws `SymbolError.interrupted` if it is given up.
+    package func tables(around anchors: [UInt64]) throws(SymbolError) -> KernelSymbolTables? {
+        var searched: [Range<UInt64>] = []
+        for anchor in anchors {
+            for range in Self.window(anchor) where !searched.contains(where: { $0.contains(anchor) }) {
+                let tables = search(range, anchor)
+                guard Checkpoint.isPassed else { throw .interrupted }
+                if let tables { return tables }
+            }
+            searched += Self.window(anchor)
+        }
+        return nil
     }
 
     /// From the anchor on, then before it: the tables are in read-only data, which follows the code.

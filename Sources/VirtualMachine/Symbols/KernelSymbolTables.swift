@@ -23,7 +23,7 @@ package struct KernelSymbolTables {
     }
 
     /// Expands the names.
-    package func symbols(named name: String) throws(SymbolError) -> SymbolFile {
+    package func symbols(named name: String, lines: LineTable? = nil) throws(SymbolError) -> SymbolFile {
         var builder = SymbolFileBuilder(name: name)
         let bytes = names[...]
         var position = bytes.startIndex
@@ -40,6 +40,6 @@ package struct KernelSymbolTables {
             let kind: Symbol.Kind = address.isAbsolute ? .absolute : SymbolFile.kind(letter) ?? .data
             try builder.add(text.dropFirst(), at: address.value, kind: kind)
         }
-        return try builder.finish()
+        return try builder.finish(lines: lines)
     }
 }
