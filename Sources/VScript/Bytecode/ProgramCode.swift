@@ -19,9 +19,11 @@ final class ProgramCode: Sendable {
     /// The top-level names and the registers their values lie in when the script has ended.
     let names: [ExportedName]
 
-    /// Whether it reads what guests record of their transitions, as far as its names tell.
+    /// Whether it reads what guests record of their transitions and leaves it to them when to, as far as its names tell.
     var readsTransitions: Bool {
-        caches.contains { $0.name == "transitions" } && caches.contains { ["rows", "save"].contains($0.name) }
+        let names = Set(caches.map(\.name))
+        return names.contains("transitions") && !names.isDisjoint(with: ["rows", "save"])
+            && !names.contains("isRecording")
     }
 
     init(

@@ -93,7 +93,8 @@ final class TransitionsObject: HostObject {
     static let table = MemberTable<TransitionsObject>(
         properties: [
             Property(
-                "isRecording", "Whether rows are kept: from the start if a script names `rows` or `save`; counting is always on.",
+                "isRecording",
+                "Whether rows are kept; from the start in a script that names `rows` or `save` but not this.",
                 set: { object, value in
                     guard case .bool(let isOn) = value else {
                         throw HostFailure(.wrongType, "`isRecording` is `true` or `false`")
