@@ -55,10 +55,16 @@ struct MapBlock {
     var used: Int
     /// Entries that are there.
     var live: Int
-    /// Hashes in the upper halves, and below them the positions of their entries, plus 1; nil for a few entries.
-    var index: UnsafeMutablePointer<UInt64>?
-    /// Positions of the index less 1; its size is a power of 2.
-    var mask: Int
+    /// The positions of entries, plus 1, in the bits of the mask, and above them the same bits of their keys' hashes;
+    /// nil for a few entries.
+    var index: UnsafeMutablePointer<UInt32>?
+    /// Places of the index less 1; their number is a power of 2, and five of eight places are taken at most.
+    var mask: UInt32
+
+    /// What the index takes, in bytes.
+    var indexBytes: Int { index == nil ? 0 : (Int(mask) + 1) * MemoryLayout<UInt32>.stride }
+    /// How many entries the index has room for.
+    var indexRoom: Int { (Int(mask) + 1) / 8 * 5 }
 }
 
 /// A half-open range.
@@ -207,7 +213,7 @@ enum Hash {
     }
 
     /// How far apart places are tried: odd, so that all are, and groups that collide move as they are.
-    static let step = 17
+    static let step: UInt32 = 17
 
     /// The hash of bytes, never 0.
     static func bytes(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> UInt32 {

@@ -59,12 +59,12 @@ extension UnsafeMutablePointer<MapBlock> {
         let key = key.asKey
         let mask = pointee.mask
         let hash = key.keyHash
-        var place = Int(hash) & mask
+        var place = hash & mask
         while true {
-            let word = index[place]
+            let word = index[Int(place)]
             if word == 0 { break }
-            if UInt32(truncatingIfNeeded: word >> 32) == hash {
-                let entry = Int(UInt32(truncatingIfNeeded: word)) &- 1
+            if (word ^ hash) & ~mask == 0 {
+                let entry = Int(word & mask) &- 1
                 if cells[entry &* 2].isSameKey(as: key) {
                     cells[entry &* 2 &+ 1] = value
                     return true
@@ -73,12 +73,12 @@ extension UnsafeMutablePointer<MapBlock> {
             place = (place &+ Hash.step) & mask
         }
         let entry = pointee.used
-        guard entry &* 2 &+ 2 <= pointee.capacity else { return false }
+        guard entry &* 2 &+ 2 <= pointee.capacity, entry < pointee.indexRoom else { return false }
         cells[entry &* 2] = key
         cells[entry &* 2 &+ 1] = value
         pointee.used = entry &+ 1
         pointee.live &+= 1
-        index[place] = UInt64(hash) << 32 | UInt64(truncatingIfNeeded: entry &+ 1)
+        index[Int(place)] = hash & ~mask | UInt32(truncatingIfNeeded: entry &+ 1)
         return true
     }
 
@@ -108,16 +108,26 @@ extension UnsafeMutablePointer<MapBlock> {
         }
         let mask = pointee.mask
         let hash = key.keyHash
-        var place = Int(hash) & mask
+        var place = hash & mask
         while true {
-            let word = index[place]
+            let word = index[Int(place)]
             if word == 0 { return -1 }
-            if UInt32(truncatingIfNeeded: word >> 32) == hash {
-                let entry = Int(UInt32(truncatingIfNeeded: word)) &- 1
+            if (word ^ hash) & ~mask == 0 {
+                let entry = Int(word & mask) &- 1
                 if cells[entry &* 2].isSameKey(as: key) { return entry }
             }
             place = (place &+ Hash.step) & mask
         }
+    }
+
+    /// Enters the key of an entry that the index has room for.
+    @inline(__always)
+    fileprivate func enter(_ key: Cell, _ entry: Int, in index: UnsafeMutablePointer<UInt32>) {
+        let mask = pointee.mask
+        let hash = key.keyHash
+        var place = hash & mask
+        while index[Int(place)] != 0 { place = (place &+ Hash.step) & mask }
+        index[Int(place)] = hash & ~mask | UInt32(truncatingIfNeeded: entry &+ 1)
     }
 }
 
@@ -195,7 +205,7 @@ extension Heap {
         map.pointee.cells = cells
         map.pointee.capacity = capacity
         map.pointee.shape = nil
-        if count > 8 { try rebuildIndex(map) }
+        if count > 8 { try makeIndex(map) }
     }
 
     private func add(_ key: Cell, _ value: Cell, to map: UnsafeMutablePointer<MapBlock>) throws(HostFailure) {
@@ -205,65 +215,36 @@ extension Heap {
             } else {
                 guard map.pointee.used < 1 << 30 else { throw HostFailure(.heapLimit, "the map is too large") }
                 try resize(map, cells: max(8, map.pointee.capacity * 2))
-                if map.pointee.used >= 8 { try rebuildIndex(map) }
             }
         }
+        if map.pointee.used >= (map.pointee.index == nil ? 8 : map.pointee.indexRoom) { try makeIndex(map) }
         let entry = map.pointee.used
         let cells = map.pointee.cells.unsafelyUnwrapped
         cells[entry * 2] = key
         cells[entry * 2 + 1] = value
         map.pointee.used += 1
         map.pointee.live += 1
-        if let index = map.pointee.index { Self.enter(key, entry, index, map.pointee.mask) }
+        if let index = map.pointee.index { map.enter(key, entry, in: index) }
     }
 
-    private static func enter(_ key: Cell, _ entry: Int, _ index: UnsafeMutablePointer<UInt64>, _ mask: Int) {
-        let hash = key.keyHash
-        var place = Int(hash) & mask
-        while index[place] != 0 { place = (place &+ Hash.step) & mask }
-        index[place] = UInt64(hash) << 32 | UInt64(truncatingIfNeeded: entry + 1)
-    }
-
-    /// Makes an index for as many entries as there is room for.
-    private func rebuildIndex(_ map: UnsafeMutablePointer<MapBlock>) throws(HostFailure) {
+    /// Makes an index with room for another entry.
+    private func makeIndex(_ map: UnsafeMutablePointer<MapBlock>) throws(HostFailure) {
         var size = 16
-        while size < map.pointee.capacity { size *= 2 }
-        guard map.pointee.index == nil || map.pointee.mask + 1 != size else { return fillIndex(map) }
-        try count(size * 8)
-        let index = UnsafeMutablePointer<UInt64>.allocate(capacity: size)
-        let old = map.pointee.index
-        let oldSize = map.pointee.mask + 1
-        map.pointee.index = index
-        map.pointee.mask = size - 1
-        guard let old else { return fillIndex(map) }
-        index.initialize(repeating: 0, count: size)
-        move(old, oldSize, to: map)
-        uncount(oldSize * 8)
-        old.deallocate()
-    }
-
-    /// Enters what an index of another size has; its order is that of the hashes, so both are gone through from one end
-    /// to the other, and no key is looked at.
-    private func move(
-        _ old: UnsafeMutablePointer<UInt64>, _ size: Int, to map: UnsafeMutablePointer<MapBlock>
-    ) {
-        guard let index = map.pointee.index, let cells = map.pointee.cells else { return }
-        let hasGaps = map.pointee.live < map.pointee.used
-        for position in 0..<size where old[position] != 0 {
-            let word = old[position]
-            if hasGaps && cells[(Int(UInt32(truncatingIfNeeded: word)) &- 1) &* 2].isUnset { continue }
-            var place = Int(word >> 32) & map.pointee.mask
-            while index[place] != 0 { place = (place &+ Hash.step) & map.pointee.mask }
-            index[place] = word
-        }
+        while size / 8 * 5 <= map.pointee.used { size *= 2 }
+        try count(size * MemoryLayout<UInt32>.stride)
+        uncount(map.pointee.indexBytes)
+        map.pointee.index?.deallocate()
+        map.pointee.index = .allocate(capacity: size)
+        map.pointee.mask = UInt32(truncatingIfNeeded: size - 1)
+        fillIndex(map)
     }
 
     /// Enters every key into the index.
     private func fillIndex(_ map: UnsafeMutablePointer<MapBlock>) {
         guard let index = map.pointee.index, let cells = map.pointee.cells else { return }
-        index.initialize(repeating: 0, count: map.pointee.mask + 1)
+        index.initialize(repeating: 0, count: Int(map.pointee.mask) + 1)
         for entry in 0..<map.pointee.used where !cells[entry * 2].isUnset {
-            Self.enter(cells[entry * 2], entry, index, map.pointee.mask)
+            map.enter(cells[entry * 2], entry, in: index)
         }
     }
 

@@ -78,7 +78,7 @@ extension Heap {
         case .map:
             size = MemoryLayout<MapBlock>.size
             let map = raw.assumingMemoryBound(to: MapBlock.self)
-            buffers = map.pointee.capacity * 16 + (map.pointee.index == nil ? 0 : (map.pointee.mask + 1) * 8)
+            buffers = map.pointee.capacity * 16 + map.pointee.indexBytes
         case .range: size = MemoryLayout<RangeBlock>.size
         case .closure: size = ClosureBlock.offset + count * 16
         case .boundMethod: size = MemoryLayout<BoundMethodBlock>.size
