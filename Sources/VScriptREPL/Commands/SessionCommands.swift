@@ -41,7 +41,11 @@ enum SessionCommands {
             guard let data = FileManager.default.contents(atPath: path) else {
                 throw CommandFailure("`\(path)` cannot be read")
             }
-            try repl.source(String(decoding: data, as: UTF8.self), named: path)
+            // A snapshot, say, would be thousands of lines of errors.
+            guard !data.contains(0), let text = String(bytes: data, encoding: .utf8) else {
+                throw CommandFailure("`\(path)` is not a text")
+            }
+            try repl.source(text, named: path)
         },
         Command(
             "alias", ["", "NAME", "NAME COMMAND"], "Gives a command another name.", method: "alias", group: .session,
