@@ -118,6 +118,13 @@ final class ReplTerminal {
         return seen
     }
 
+    /// Whether a text is written within a time.
+    func sees(_ text: String, seconds: Double) -> Bool {
+        let end = Date.now + seconds
+        while !seen.contains(text), Date.now < end { read(milliseconds: 50) }
+        return seen.contains(text)
+    }
+
     /// Reads what is written within a time.
     func pause(milliseconds: Double) {
         let end = Date.now + milliseconds / 1000
