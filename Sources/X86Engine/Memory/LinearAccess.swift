@@ -86,6 +86,17 @@ extension Processor {
         }
     }
 
+    /// Raises the fault that a read would raise, and nothing else.
+    func probeRead(_ linear: UInt64, width: Int) throws(Fault) {
+        let line = state.pointee.tlb[Int(truncatingIfNeeded: linear >> 12 & state.pointee.tlbMask)]
+        if line.readTag == (linear &+ UInt64(width - 1)) & ~0xFFF { return }
+        try checkAlignment(linear, width)
+        _ = try translateAndFill(linear, .read)
+        if linear & 0xFFF &+ UInt64(width) > 0x1000 {
+            _ = try translateAndFill(wrapLinear(linear & ~0xFFF &+ 0x1000), .read)
+        }
+    }
+
     /// Keeps linear addresses inside 4 GiB outside 64-bit mode.
     @inline(__always)
     func wrapLinear(_ linear: UInt64) -> UInt64 {

@@ -54,9 +54,7 @@ extension Processor {
         guard offset <= UInt64(segment.limit) else { throw .generalProtection(0) }
         if isCall {
             var stack = currentStack()
-            try requireRoom(stack, count: 2, bytes: bytes)
-            try push(UInt64(state.pointee.cs.selector), bytes: bytes, on: &stack)
-            try push(state.pointee.nextRIP, bytes: bytes, on: &stack)
+            try pushReturn(bytes: bytes, on: &stack)
             adopt(stack)
         }
         enter(CodeTarget(segment: segment, offset: offset))
@@ -108,10 +106,15 @@ extension Processor {
         var stack = currentStack()
         // A call from compatibility into 64-bit mode pushes on the stack as 64-bit mode sees it.
         if isLongModeActive && target.segment.isLong { stack.width = 64 }
+        try pushReturn(bytes: bytes, on: &stack)
+        adopt(stack)
+    }
+
+    private func pushReturn(bytes: Int, on stack: inout PendingStack) throws(Fault) {
         try requireRoom(stack, count: 2, bytes: bytes)
+        try requirePages(stack, count: 2, bytes: bytes)
         try push(UInt64(state.pointee.cs.selector), bytes: bytes, on: &stack)
         try push(state.pointee.nextRIP, bytes: bytes, on: &stack)
-        adopt(stack)
     }
 
     /// JMP and CALL through a call gate (SDM volume 3 sections 5.8.3 to 5.8.5).
@@ -167,9 +170,7 @@ extension Processor {
     private func stackOfSameLevelCall(bytes: Int) throws(Fault) -> PendingStack {
         var stack = currentStack()
         if bytes == 8 { stack.width = 64 }
-        try requireRoom(stack, count: 2, bytes: bytes)
-        try push(UInt64(state.pointee.cs.selector), bytes: bytes, on: &stack)
-        try push(state.pointee.nextRIP, bytes: bytes, on: &stack)
+        try pushReturn(bytes: bytes, on: &stack)
         return stack
     }
 
@@ -178,12 +179,16 @@ extension Processor {
         var stack = try innerStack(level)
         let count = bytes == 8 ? 0 : gate.parameterCount
         try requireRoom(stack, count: 4 + count, bytes: bytes)
+        // All parameters are read before anything is written: the stacks may overlap.
+        var parameters = SIMD32<UInt32>(repeating: 0)
+        for index in 0..<count {
+            parameters[index] = UInt32(
+                truncatingIfNeeded: try stackValue(at: UInt64((count - 1 - index) * bytes), width: bytes * 8))
+        }
+        try requirePages(stack, count: 4 + count, bytes: bytes)
         try push(UInt64(state.pointee.ss.selector), bytes: bytes, on: &stack)
         try push(state.pointee.rsp, bytes: bytes, on: &stack)
-        for index in 0..<count {
-            let parameter = try stackValue(at: UInt64((count - 1 - index) * bytes), width: bytes * 8)
-            try push(parameter, bytes: bytes, on: &stack)
-        }
+        for index in 0..<count { try push(UInt64(parameters[index]), bytes: bytes, on: &stack) }
         try push(UInt64(state.pointee.cs.selector), bytes: bytes, on: &stack)
         try push(state.pointee.nextRIP, bytes: bytes, on: &stack)
         return stack

@@ -32,6 +32,7 @@ extension Processor {
         let target = entry & 0xFFFF
         let segment = unprotectedSegment(UInt16(truncatingIfNeeded: entry >> 16), replacing: state.pointee.cs)
         guard target <= UInt64(segment.limit) else { throw .generalProtection(0) }
+        try requirePages(stack, count: 3, bytes: 2)
         try push(savedFlags(event), bytes: 2, on: &stack)
         try push(UInt64(state.pointee.cs.selector), bytes: 2, on: &stack)
         try push(event.returnRIP, bytes: 2, on: &stack)
@@ -82,6 +83,7 @@ extension Processor {
             try requireRoom(stack, count: count, bytes: bytes)
         }
         guard target <= UInt64(code.limit) else { throw .generalProtection(0) }
+        try requirePages(stack, count: count, bytes: bytes)
         if fromVirtual8086 {
             try push(UInt64(state.pointee.gs.selector), bytes: bytes, on: &stack)
             try push(UInt64(state.pointee.fs.selector), bytes: bytes, on: &stack)
@@ -143,9 +145,11 @@ extension Processor {
         }
         stack.privilege = level < 3 ? .supervisor : .current
         stack.pointer &= ~0xF
-        try requireRoom(stack, count: event.errorCode == nil ? 5 : 6, bytes: 8)
+        let count = event.errorCode == nil ? 5 : 6
+        try requireRoom(stack, count: count, bytes: 8)
         let target = gate.gateOffset64
         guard Self.isCanonical(target) else { throw .generalProtection(0) }
+        try requirePages(stack, count: count, bytes: 8)
         try push(UInt64(state.pointee.ss.selector), bytes: 8, on: &stack)
         try push(state.pointee.rsp, bytes: 8, on: &stack)
         try push(savedFlags(event), bytes: 8, on: &stack)

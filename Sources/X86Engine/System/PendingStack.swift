@@ -55,11 +55,23 @@ extension Processor {
         return last <= UInt64(segment.limit)
     }
 
-    /// Pushes `bytes` bytes; the caller has asked for room.
+    /// Raises what pushing `count` elements of `bytes` bytes would raise at their pages, so that nothing is written unless
+    /// all of it is: what is done again, after a fault that the guest may not even see, never meets its own writes.
+    func requirePages(_ stack: PendingStack, count: Int, bytes: Int) throws(Fault) {
+        for index in 1...max(count, 1) {
+            let offset = (stack.pointer &- UInt64(index &* bytes)) & stack.mask
+            try probeWrite(linear(stack, offset), width: bytes, stack.privilege)
+        }
+    }
+
+    private func linear(_ stack: PendingStack, _ offset: UInt64) -> UInt64 {
+        stack.width == 64 ? offset : (stack.segment.base &+ offset) & 0xFFFF_FFFF
+    }
+
+    /// Pushes `bytes` bytes; the caller has asked for room and pages.
     func push(_ value: UInt64, bytes: Int, on stack: inout PendingStack) throws(Fault) {
         let offset = (stack.pointer &- UInt64(bytes)) & stack.mask
-        let linear = stack.width == 64 ? offset : (stack.segment.base &+ offset) & 0xFFFF_FFFF
-        try writeLinear(linear, value, width: bytes, stack.privilege)
+        try writeLinear(linear(stack, offset), value, width: bytes, stack.privilege)
         stack.pointer = stack.pointer & ~stack.mask | offset
     }
 

@@ -56,23 +56,29 @@ extension Processor {
         let s = state
         let width = Int(instruction.operandSize)
         let bytes = width / 8
+        let stackWidth = Int(s.pointee.mode.stackWidth)
         let level = Int(instruction.immediate2 & 31)
-        var depth = bytes
-        try writeMemory(.ss, stackOffset(-depth), s.pointee.rbp, width: bytes)
-        let frame = stackOffset(-depth)
-        if level > 0 {
-            let stackWidth = Int(s.pointee.mode.stackWidth)
-            for position in 1..<level {
-                let outer = truncate(s.pointee.rbp &- UInt64(position * bytes), width: stackWidth)
-                let pointer = try readMemory(.ss, outer, width: bytes)
-                depth += bytes
-                try writeMemory(.ss, stackOffset(-depth), pointer, width: bytes)
+        let pushed = level == 0 ? 1 : level + 1
+        let frame = stackOffset(-bytes)
+        let top = stackOffset(-pushed * bytes - Int(instruction.immediate & 0xFFFF))
+        func outer(_ position: Int) -> UInt64 { truncate(s.pointee.rbp &- UInt64(position * bytes), width: stackWidth) }
+        // An outer frame may lie where the new one is written, so nothing is written before everything is known to be
+        // reached: done again after a fault, ENTER would read what it has written.
+        for position in 0..<pushed {
+            if position > 0 && position < level {
+                try probeRead(try linearAddress(.ss, outer(position), width: bytes, .read), width: bytes)
             }
-            depth += bytes
-            try writeMemory(.ss, stackOffset(-depth), frame, width: bytes)
+            try probeWrite(
+                try linearAddress(.ss, stackOffset(-(position + 1) * bytes), width: bytes, .write), width: bytes)
         }
-        let top = stackOffset(-depth - Int(instruction.immediate & 0xFFFF))
         try probeWrite(try linearAddress(.ss, top, width: bytes, .write), width: bytes)
+        for position in 0..<pushed {
+            let value =
+                position == 0
+                ? s.pointee.rbp
+                : position == level ? frame : try readMemory(.ss, outer(position), width: bytes)
+            try writeMemory(.ss, stackOffset(-(position + 1) * bytes), value, width: bytes)
+        }
         setStackPointer(top)
         setGeneral(.general(5, width: width), frame)
     }
