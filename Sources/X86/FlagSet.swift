@@ -94,7 +94,7 @@ package struct FlagEffect: Sendable {
     static let stringCompare = FlagEffect(reads: .DF, writes: .status, isConditional: true)
     /// INT3, INT1: all are pushed, some cleared on delivery as the gate says (SDM volume 3 section 6.12.1).
     static let interrupt = FlagEffect(reads: .all, writes: [.TF, .IF, .NT, .RF, .VM, .AC], isConditional: true)
-    /// INT n in virtual-8086 mode may clear VIF instead of IF (SDM volume 3 section 22.3).
+    /// INT n in virtual-8086 mode may clear VIF instead of IF (SDM volume 3 section 21.3).
     static let softwareInterrupt = FlagEffect(
         reads: .all, writes: [.TF, .IF, .NT, .RF, .VM, .AC, .VIF], isConditional: true)
 

@@ -13,8 +13,10 @@ import X86Engine
     }
 
     static let processors = [
-        // Real mode without unrestricted guests (and so without EPT) takes CR4.VME, which no model has.
-        Processor(model: .intel64VMX, module: "kvm-intel", parameters: ["", "vpid=0", "flexpriority=0", "eptad=0"]),
+        // Without unrestricted guests, and so without EPT, real mode is virtual-8086 mode with CR4.VME.
+        Processor(
+            model: .intel64VMX, module: "kvm-intel",
+            parameters: ["", "vpid=0", "flexpriority=0", "eptad=0", "unrestricted_guest=0", "ept=0"]),
         Processor(model: .amd64SVM, module: "kvm-amd", parameters: ["", "npt=0", "nrips=0"]),
     ]
 

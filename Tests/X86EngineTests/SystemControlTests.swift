@@ -55,7 +55,8 @@ private typealias Selectors = TestMachine.Selectors
     @Test func reservedBitsOfCR4AndThoseOfMissingFeaturesAreRefused() throws {
         #expect(try write("cr4", 1 << 40 | CR4.PAE) == 13)
         #expect(try write("cr4", CR4.VMXE | CR4.PAE) == 13)
-        #expect(try write("cr4", CR4.VME | CR4.PAE) == 13)
+        #expect(try write("cr4", 1 << 14 | CR4.PAE) == 13)
+        #expect(try write("cr4", CR4.VME | CR4.PVI | CR4.PAE) == nil)
         #expect(try write("cr4", CR4.SMEP | CR4.SMAP | CR4.UMIP | CR4.PAE) == nil)
         #expect(try write("cr4", CR4.SMEP, long: false, model: .intel32) == 13)
         // PAE cannot be cleared in IA-32e mode.

@@ -88,7 +88,7 @@ extension InstructionTable {
         .init(0xF5, .cmc, [], .complementCarry),
         .init(0xF8, .clc, [], .writes(.CF)),
         .init(0xF9, .stc, [], .writes(.CF)),
-        // CLI and STI fault when CPL > IOPL, unless VME or PVI make them change VIF (SDM volume 3 section 22.3)
+        // CLI and STI fault when CPL > IOPL, unless VME or PVI make them change VIF (SDM volume 3 section 21.3)
         .init(0xFA, .cli, [], .interruptFlag, sensitivity: .privileged),
         .init(0xFB, .sti, [], .interruptFlag, sensitivity: .privileged, endsBlock: true),
         .init(0xFC, .cld, [], .writes(.DF)),

@@ -86,10 +86,11 @@ extension Processor {
             || s.pointee.signals != 0 && isSignalDue
     }
 
-    /// Whether instructions must be looked at one by one: single step, code breakpoints, RF.
+    /// Whether instructions must be looked at one by one: single step, code breakpoints, RF, a virtual interrupt that may
+    /// be pending.
     @inline(__always)
     var mustSingleStep: Bool {
-        state.pointee.systemFlags & (RFLAGS.TF | RFLAGS.RF) != 0 || codeBreakpointsEnabled
+        state.pointee.systemFlags & (RFLAGS.TF | RFLAGS.RF | RFLAGS.VIP) != 0 || codeBreakpointsEnabled
     }
 
     /// Does what is due between two instructions, in the manuals' order.
@@ -152,6 +153,7 @@ extension Processor {
         control.pointee.loadedResumeFlag = false
         do throws(Fault) {
             if codeBreakpointsEnabled, let fault = codeBreakpointFault() { throw fault }
+            if s.pointee.systemFlags & RFLAGS.VIP != 0, let fault = virtualInterruptFault() { throw fault }
             var instruction = try fetchInstruction()
             control.pointee.interpretedInstruction = instruction
             if let failure = unavailable(&instruction) { throw failure }

@@ -148,8 +148,8 @@ package struct FeatureSet: Equatable, Sendable, ExpressibleByArrayLiteral {
     package static let implemented: FeatureSet = {
         var set = FeatureSet()
         for feature in ProcessorFeature.allCases { set.insert(feature) }
-        // MONITOR, virtual-8086 extensions and MOV CR0 with LOCK for CR8 are not there.
-        for feature: ProcessorFeature in [.monitor, .vme, .cr8Legacy] { set.remove(feature) }
+        // MONITOR and MOV CR0 with LOCK for CR8 are not there.
+        for feature: ProcessorFeature in [.monitor, .cr8Legacy] { set.remove(feature) }
         return set
     }()
 

@@ -3,7 +3,8 @@
 extension ProcessorModel {
     /// What every 64-bit model here has.
     private static let common64: FeatureSet = [
-        .fpu, .de, .pse, .tsc, .msr, .pae, .mce, .cx8, .apic, .sep, .mtrr, .pge, .mca, .cmov, .pat, .pse36, .clfsh,
+        .fpu, .vme, .de, .pse, .tsc, .msr, .pae, .mce, .cx8, .apic, .sep, .mtrr, .pge, .mca, .cmov, .pat, .pse36,
+        .clfsh,
         .mmx, .fxsr,
         .sse, .sse2, .sse3, .ssse3, .cx16, .sse41, .sse42, .x2apic, .movbe, .popcnt, .xsave, .rdrand, .arat,
         .fsgsbase, .bmi1, .smep, .bmi2, .rdseed, .adx, .smap, .clflushopt, .clwb, .umip, .rdpid,
@@ -56,7 +57,8 @@ extension ProcessorModel {
         model.microcodeRevision = 1
         model.physicalAddressWidth = 36
         model.features = [
-            .fpu, .de, .pse, .tsc, .msr, .pae, .mce, .cx8, .apic, .sep, .mtrr, .pge, .mca, .cmov, .pat, .pse36, .mmx,
+            .fpu, .vme, .de, .pse, .tsc, .msr, .pae, .mce, .cx8, .apic, .sep, .mtrr, .pge, .mca, .cmov, .pat, .pse36,
+            .mmx,
             .fxsr, .sse,
         ]
         return model

@@ -1,7 +1,7 @@
 import X86
 
 // Entering a handler through the interrupt vector table, a 32-bit IDT or a 64-bit IDT (SDM vol. 2, INT n; vol. 3
-// sections 6.10 to 6.14 and 20.3). Nothing has changed when a fault is thrown, but for task switches.
+// sections 6.10 to 6.14 and 21.3). Nothing has changed when a fault is thrown, but for task switches.
 
 extension Processor {
     /// Enters the handler of an event; afterwards `nextRIP` is its first instruction.
@@ -11,6 +11,8 @@ extension Processor {
             try enterRealModeHandler(event)
         } else if isLongModeActive {
             try enterLongModeHandler(event, start)
+        } else if isVirtual8086, event.source == .softwareInterrupt, try redirectsInterrupt(event.vector) {
+            try enterVirtual8086Handler(event)
         } else {
             try enterProtectedModeHandler(event, start)
         }

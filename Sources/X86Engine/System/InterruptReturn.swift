@@ -16,7 +16,7 @@ extension Processor {
         leaveBlockAfterThisInstruction()
         // Blocking of NMIs ends with the execution of IRET, even if it faults (SDM vol. 3 section 6.7.1).
         unblockNMIs()
-        if isVirtual8086 && state.pointee.iopl < 3 { throw .generalProtection(0) }
+        if isVirtual8086 && state.pointee.iopl < 3 { try requireVirtualInterruptFlag(width: width) }
         if isProtectedMode && state.pointee.NT {
             guard !isLongModeActive else { throw .generalProtection(0) }
             return try returnFromNestedTask()
@@ -36,11 +36,16 @@ extension Processor {
     private func returnUnprotected(_ frame: ReturnFrame, width: Int) throws(Fault) {
         let segment = unprotectedSegment(frame.selector.rawValue, replacing: state.pointee.cs)
         guard frame.offset <= UInt64(segment.limit) else { throw .generalProtection(0) }
-        advanceStackPointer(UInt64(width / 8) &* 3)
+        var flags = frame.flags
         var mask = RFLAGS.status | RFLAGS.TF | RFLAGS.IF | RFLAGS.DF | RFLAGS.NT
-        if !isVirtual8086 { mask |= RFLAGS.IOPL }
-        if width == 32 { mask |= RFLAGS.RF | RFLAGS.AC | RFLAGS.ID }
-        replaceFlags(frame.flags, mask: mask)
+        if isVirtual8086 && state.pointee.iopl < 3 {
+            (flags, mask) = try poppedWithVirtualInterrupt(flags)
+        } else {
+            if !isVirtual8086 { mask |= RFLAGS.IOPL }
+            if width == 32 { mask |= RFLAGS.RF | RFLAGS.AC | RFLAGS.ID }
+        }
+        advanceStackPointer(UInt64(width / 8) &* 3)
+        replaceFlags(flags, mask: mask)
         enter(CodeTarget(segment: segment, offset: frame.offset))
     }
 

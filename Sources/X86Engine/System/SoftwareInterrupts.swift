@@ -5,9 +5,9 @@ import X86
 extension Processor {
     /// INT n.
     func softwareInterrupt(_ instruction: borrowing Instruction) throws(Fault) {
-        // Without VME, INT n in virtual-8086 mode is for the monitor unless IOPL is 3 (SDM vol. 3 table 20-2).
-        if isVirtual8086 && state.pointee.iopl < 3 { throw .generalProtection(0) }
         let vector = UInt8(truncatingIfNeeded: instruction.immediate)
+        // What is for the monitor of virtual-8086 mode is no interrupt that anybody waits for.
+        if isVirtual8086 { _ = try redirectsInterrupt(vector) }
         if watched.contains(.interrupt) {
             switch ask(.interrupt(vector: vector)) {
             case .proceed, .reply: break

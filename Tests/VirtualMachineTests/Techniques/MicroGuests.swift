@@ -25,7 +25,8 @@ struct MicroGuest: Sendable, CustomTestStringConvertible {
 
     static let all = [
         tour, bigReal, realInterrupts, addressLine, smallProtected, addressSpaces, tablesBecomeData, windowOfPages,
-        devicesInStrings, apicOverMemory, virtual8086,
+        devicesInStrings, apicOverMemory, virtual8086, framesInProtectedMode, framesInLongMode, virtualInterrupts,
+        steps, nonMaskableInterrupts,
     ]
 
     /// Writes a letter to port E9h.
