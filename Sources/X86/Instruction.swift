@@ -16,6 +16,8 @@ package struct Prefixes: OptionSet, Sendable, Hashable {
     package static let rex = Prefixes(rawValue: 1 << 6)
     package static let rexW = Prefixes(rawValue: 1 << 7)
     package static let vex = Prefixes(rawValue: 1 << 8)
+    /// REP in either form.
+    package static let anyRepeat = Prefixes(rawValue: repeatEqual.rawValue | repeatNotEqual.rawValue)
 }
 
 /// How wide code, operands and addresses are in the code segment being decoded.

@@ -43,7 +43,7 @@ extension Instruction {
     /// The operation of the hot loop for this instruction, or nil if it has none.
     func lowered(_ context: LoweringContext) -> MicroOperation? {
         guard context.mode.isFlat,
-            prefixes.isDisjoint(with: [.vex, .repeatEqual, .repeatNotEqual]) || operation == .ret
+            prefixes.rawValue & (Prefixes.vex.rawValue | Prefixes.anyRepeat.rawValue) == 0 || operation == .ret
         else { return nil }
         if operandCount > 0, let forms = binaryForms { return lowerBinary(forms, context) }
         if context.isHidden && endsBlock { return lowerHiddenBranch(context) }

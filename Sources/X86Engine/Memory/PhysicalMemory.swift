@@ -24,6 +24,9 @@ struct PageFlags: OptionSet {
 }
 
 /// Guest RAM: from 0 up to the hole for devices, and on from 4 GiB.
+///
+/// What page walks and accesses look at is used by one thread at a time and never while it is being changed, so it goes
+/// without checks of exclusive access, which would cost more than the walks.
 package final class PhysicalMemory {
     /// The end of the low part; devices live from here to 4 GiB.
     package static let holeStart: UInt64 = 0xC000_0000
@@ -44,7 +47,7 @@ package final class PhysicalMemory {
     /// The memory of the machine that this is a guest's part of.
     private let parent: PhysicalMemory?
     /// The guest's part of this memory.
-    private unowned(unsafe) var window: PhysicalMemory?
+    @exclusivity(unchecked) private unowned(unsafe) var window: PhysicalMemory?
     /// The pages of the whole reservation.
     let reservedPageCount: Int
     /// Hears of what the host is about to write.
@@ -53,25 +56,25 @@ package final class PhysicalMemory {
     package weak var tracer: (any MemoryTracer)?
     /// For each byte of the monitor's code pages a bit: set if the instruction that begins there retires none of the
     /// guest's; nil where every instruction counts.
-    private(set) var hiddenInstructions: UnsafeMutablePointer<UInt64>?
-    private(set) var hiddenPages = 0..<0
+    @exclusivity(unchecked) private(set) var hiddenInstructions: UnsafeMutablePointer<UInt64>?
+    @exclusivity(unchecked) private(set) var hiddenPages = 0..<0
     /// The processors whose blocks and translations depend on this memory.
-    var processors: [AttachedProcessor] = []
+    @exclusivity(unchecked) var processors: [AttachedProcessor] = []
     /// Those of the machine and of the guest's part.
     var everyProcessor: [AttachedProcessor] {
         if let parent { return processors + parent.processors }
         return processors + (window?.processors ?? [])
     }
     /// Pages flagged as paging structures.
-    var pagingStructurePages: [Int] = []
+    @exclusivity(unchecked) var pagingStructurePages: [Int] = []
     /// Pages flagged as second-level tables.
-    var secondLevelPages: [Int] = []
+    @exclusivity(unchecked) var secondLevelPages: [Int] = []
     /// By page number what the last snapshot holds, nil for zeros; empty before the first one.
     var savedPages: [SavedPage?] = []
     /// Pages flagged as watched.
     var watchedPages: [Int] = []
     /// All ones, or with bit 20 clear while the A20 gate is closed.
-    package internal(set) var addressLineMask = UInt64.max
+    @exclusivity(unchecked) package internal(set) var addressLineMask = UInt64.max
 
     /// Reserves `size` bytes, rounded up to whole pages; nil if the host refuses.
     package init?(size requested: UInt64) {

@@ -122,12 +122,16 @@ extension Processor {
         if isReal || registers.isLong { flags &= ~RFLAGS.VM }
         let isVirtual8086 = flags & RFLAGS.VM != 0
         let cpl = isReal ? 0 : isVirtual8086 ? 3 : UInt8(truncatingIfNeeded: readVMCB(.cpl, at: address) & 3)
-        for register in [GuestSegment.cs, .ss, .ds, .es] {
+        func load(_ register: GuestSegment) {
             setSegment(
                 register,
                 segmentInVMCB(
                     register, cpl: cpl, isProtected: !isReal && !isVirtual8086, isLong: registers.isLong, at: address))
         }
+        load(.cs)
+        load(.ss)
+        load(.ds)
+        load(.es)
         s.pointee.gdtr = DescriptorTableRegister(
             base: Self.canonical(readVMCB(.gdtrBase, at: address)),
             limit: UInt16(truncatingIfNeeded: readVMCB(.gdtrLimit, at: address)))

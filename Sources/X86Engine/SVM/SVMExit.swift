@@ -60,7 +60,10 @@ extension Processor {
     /// Writes what both VMRUN and #VMEXIT save.
     private func saveRegistersInVMCB(at address: UInt64?) {
         let s = state
-        for register in [GuestSegment.es, .cs, .ss, .ds] { saveSegment(register, at: address) }
+        saveSegment(.es, at: address)
+        saveSegment(.cs, at: address)
+        saveSegment(.ss, at: address)
+        saveSegment(.ds, at: address)
         writeVMCB(.gdtrBase, s.pointee.gdtr.base, at: address)
         writeVMCB(.gdtrLimit, UInt64(s.pointee.gdtr.limit), at: address)
         writeVMCB(.idtrBase, s.pointee.idtr.base, at: address)
@@ -112,16 +115,22 @@ extension Processor {
         var count: UInt64 = 0
         if isDataPageFault(exit.cause) {
             let s = state
+            var physical: UInt64 = 0
             for offset in UInt64(0)..<15 {
                 let pointer = s.pointee.rip &+ offset
                 if !is64BitMode && pointer > UInt64(s.pointee.cs.limit) { break }
                 let linear = is64BitMode ? pointer : (s.pointee.cs.base &+ pointer) & 0xFFFF_FFFF
-                guard !is64BitMode || Self.isCanonical(linear),
-                    let physical = try? translate(linear, .execute, touch: false).physical, ramPage(physical) != nil
-                else { break }
+                if offset == 0 || linear & 0xFFF == 0 {
+                    // Each page that the bytes lie in is looked up once.
+                    guard !is64BitMode || Self.isCanonical(linear),
+                        let found = try? translate(linear, .execute, touch: false).physical, ramPage(found) != nil
+                    else { break }
+                    physical = found
+                }
                 writePhysical(
                     (currentVMCB &+ VMCB.instructionBytes &+ offset) & memory.addressLineMask,
                     readPhysical(physical, width: 1), width: 1)
+                physical &+= 1
                 count += 1
             }
         }

@@ -46,10 +46,18 @@ extension Processor {
     }
 
     /// The fields that VMSAVE and VMLOAD move beside segments.
-    private static let transferredFields: [(VMCBField, WritableKeyPath<ProcessorState, UInt64> & Sendable)] = [
-        (.kernelGSBase, \.kernelGSBase), (.star, \.star), (.lstar, \.lstar), (.cstar, \.cstar), (.sfmask, \.fmask),
-        (.sysenterCS, \.sysenterCS), (.sysenterESP, \.sysenterESP), (.sysenterEIP, \.sysenterEIP),
-    ]
+    @inline(__always)
+    private func forEachTransferredField(_ body: (VMCBField, inout UInt64) -> Void) {
+        let s = state
+        body(.kernelGSBase, &s.pointee.kernelGSBase)
+        body(.star, &s.pointee.star)
+        body(.lstar, &s.pointee.lstar)
+        body(.cstar, &s.pointee.cstar)
+        body(.sfmask, &s.pointee.fmask)
+        body(.sysenterCS, &s.pointee.sysenterCS)
+        body(.sysenterESP, &s.pointee.sysenterESP)
+        body(.sysenterEIP, &s.pointee.sysenterEIP)
+    }
 
     /// VMSAVE.
     func saveToVMCB(_ instruction: borrowing Instruction) throws(Fault) {
@@ -58,8 +66,11 @@ extension Processor {
 
     /// Writes what VMSAVE saves.
     func saveTransferredState(at vmcb: UInt64) {
-        for register in [GuestSegment.fs, .gs, .ldtr, .tr] { saveSegment(register, at: vmcb) }
-        for (field, register) in Self.transferredFields { writeVMCB(field, state.pointee[keyPath: register], at: vmcb) }
+        saveSegment(.fs, at: vmcb)
+        saveSegment(.gs, at: vmcb)
+        saveSegment(.ldtr, at: vmcb)
+        saveSegment(.tr, at: vmcb)
+        forEachTransferredField { field, register in writeVMCB(field, register, at: vmcb) }
     }
 
     /// VMLOAD.
@@ -71,9 +82,7 @@ extension Processor {
                 register,
                 segmentInVMCB(register, cpl: 0, isProtected: true, isLong: isLongModeActive, at: vmcb))
         }
-        for (field, register) in Self.transferredFields {
-            state.pointee[keyPath: register] = Self.loadable(readVMCB(field, at: vmcb), field)
-        }
+        forEachTransferredField { field, register in register = Self.loadable(readVMCB(field, at: vmcb), field) }
         updateMode()
     }
 

@@ -13,6 +13,7 @@ extension Processor {
     package var currentVMCB: UInt64 { state.pointee.virtualization.svm.vmcb }
 
     /// Reads a field of the VMCB at a physical address, or of the current one; ones where no RAM answers.
+    @inline(__always)
     package func readVMCB(_ field: VMCBField, at address: UInt64? = nil) -> UInt64 {
         guard let page = memory.pageIndex(address ?? currentVMCB) else { return field.mask }
         // SAFETY: every field lies inside the page, at a multiple of its width.
@@ -26,6 +27,7 @@ extension Processor {
     }
 
     /// Writes a field of the VMCB at a physical address, or of the current one; nothing happens where no RAM answers.
+    @inline(__always)
     package func writeVMCB(_ field: VMCBField, _ value: UInt64, at address: UInt64? = nil) {
         let address = address ?? currentVMCB
         guard let page = memory.pageIndex(address) else { return }

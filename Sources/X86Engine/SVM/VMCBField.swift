@@ -98,9 +98,9 @@ package enum VMCBField: UInt16, CaseIterable, Sendable {
     case guestPAT = 0x8_668
 
     /// In bytes: 1, 2, 4 or 8.
-    package var width: Int { Int(rawValue >> 12) }
+    @inline(__always) package var width: Int { Int(rawValue >> 12) }
     /// In bytes from the start of the VMCB; a multiple of the width but for `cpl`.
-    package var offset: Int { Int(rawValue & 0xFFF) }
+    @inline(__always) package var offset: Int { Int(rawValue & 0xFFF) }
     /// The bits that the field holds.
     package var mask: UInt64 { width == 8 ? .max : (1 << UInt64(width * 8)) &- 1 }
 }

@@ -44,6 +44,18 @@ package enum ExitCause: Equatable, Sendable {
 }
 
 extension ExitCause {
+    /// Nothing of the guest has run.
+    package var isFailedEntry: Bool {
+        switch self {
+        case .invalidControls, .invalidGuestState, .entryMSRLoadFailure, .invalidVMCB: true
+        case .exception, .externalInterrupt, .nonMaskableInterrupt, .initialize, .startUp, .interruptWindow,
+            .nonMaskableInterruptWindow, .taskSwitch, .tripleFault, .instruction, .invalidatePage, .controlRegister,
+            .debugRegister, .port, .readModelSpecificRegister, .writeModelSpecificRegister, .secondLevel,
+            .preemptionTimer, .monitorTrap, .taskPriorityBelowThreshold:
+            false
+        }
+    }
+
     /// The guest was left in an instruction, which is not done, or in the delivery of an event; not between two instructions.
     var isByInstruction: Bool {
         switch self {

@@ -16,7 +16,7 @@ extension Processor {
         if !isInput && !isString { access.value = UInt32(truncatingIfNeeded: general(data.register)) }
         guard isString else { return access }
         access.isString = true
-        access.isRepeated = !instruction.prefixes.isDisjoint(with: [.repeatEqual, .repeatNotEqual])
+        access.isRepeated = instruction.prefixes.rawValue & Prefixes.anyRepeat.rawValue != 0
         access.segment = isInput ? 0 : UInt8(truncatingIfNeeded: instruction.memory.segment.number)
         let counter = truncate(state.pointee.rcx, width: Int(instruction.addressSize))
         return access.isRepeated && counter == 0 ? nil : access

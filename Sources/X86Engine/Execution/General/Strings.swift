@@ -100,7 +100,7 @@ extension Processor {
     ) throws(Fault) {
         let s = state
         var string = StringAccess(instruction, source: s.pointee.rsi, destination: s.pointee.rdi)
-        guard !instruction.prefixes.isDisjoint(with: [.repeatEqual, .repeatNotEqual]) else { return try body(string) }
+        guard instruction.prefixes.rawValue & Prefixes.anyRepeat.rawValue != 0 else { return try body(string) }
         var remaining = s.pointee.rcx & string.mask
         while remaining != 0 {
             var completed = bulk.map { runBulk($0, string, count: remaining) } ?? 0
