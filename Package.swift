@@ -61,7 +61,8 @@ let package = Package(
 #if arch(x86_64) && os(Linux)
 // The engine compared with the host's own processor: `scripts/conformance`, and a short form among the tests.
 package.targets += [
-    .target(name: "_HostConformance", dependencies: ["X86", "X86Engine"], path: "Tests/_HostConformance"),
+    .target(
+        name: "_HostConformance", dependencies: ["X86", "X86Engine", "_SeededNumbers"], path: "Tests/_HostConformance"),
     .executableTarget(
         name: "Conformance", dependencies: ["X86", "_HostConformance"], path: "Tests/Conformance"),
     .testTarget(name: "ConformanceTests", dependencies: ["X86", "_HostConformance"]),

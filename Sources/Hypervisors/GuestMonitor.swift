@@ -22,7 +22,7 @@ package protocol GuestMonitor: AnyObject {
     /// The ring at which the machine's processor runs the guest's kernel.
     var kernelRing: UInt8 { get }
     /// Runs the guest until the machine around it is needed, as `Processor.run` does; ends as at a deadline, but earlier,
-    /// when the guest has been left `turnsOfARun` times, so that the caller can look after other things.
+    /// when `RunTurns` says so, so that the caller can look after other things.
     func run() -> RunResult
     /// What the monitor knows of the guest that neither its processor nor its memory holds, for snapshots and digests.
     var knowledge: [UInt64] { get }
@@ -31,6 +31,9 @@ package protocol GuestMonitor: AnyObject {
     func stateReplaced(knowledge: [UInt64])
     /// The guest's memory and processor are as its boot source has them.
     func begin()
+    /// The physical address and the bytes of the descriptor table that the guest has given its monitor, where GDTR does
+    /// not tell.
+    var descriptorTable: (physical: UInt64, size: UInt64)? { get }
     /// Why the guest has ended, if its monitor has ended it.
     var endReason: String? { get }
     /// Finds out why the guest was left last, if that has been put off.
@@ -39,14 +42,11 @@ package protocol GuestMonitor: AnyObject {
     func leave()
 }
 
-/// How often a monitor goes round before its run ends; a millisecond of a guest that is left at every other instruction
-/// takes a hundred times as long as others.
-let turnsOfARun = 4096
-
 extension GuestMonitor {
     package var knowledge: [UInt64] { [] }
     package func begin() {}
     package func explainLastExit() {}
+    package var descriptorTable: (physical: UInt64, size: UInt64)? { nil }
     package var endReason: String? { nil }
     package var translatorStatistics: TranslatorStatistics? { nil }
     package func translation(at rip: UInt64) -> CachedTranslation? { nil }

@@ -1,22 +1,17 @@
 import Glibc
 import X86Engine
+import _SeededNumbers
 
 /// How many random cases each instruction gets; the environment variable raises it for a long run.
 let floatingPointCases: Int = getenv("FLOATING_POINT_CASES").flatMap { Int(String(cString: $0)) } ?? 20_000
 
-/// SplitMix64 with generators of operands that sit on the boundaries of the formats.
+/// Operands that sit on the boundaries of the formats.
 struct OperandGenerator {
-    private var state: UInt64
+    private var numbers: SeededNumbers
 
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
+    init(seed: UInt64) { numbers = SeededNumbers(seed &* 0x9E37_79B9_7F4A_7C15) }
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
+    mutating func next() -> UInt64 { numbers.next() }
 
     mutating func below(_ limit: UInt64) -> UInt64 { next() % limit }
 

@@ -1,3 +1,5 @@
+import _SeededNumbers
+
 /// The memory that cases see, at the same addresses on the host and in the engine.
 package enum TestMemory {
     package struct Region {
@@ -31,19 +33,13 @@ package enum TestMemory {
     }
 }
 
-/// SplitMix64: the same numbers on every machine.
+/// Operands for instructions: the same on every machine.
 package struct RandomSource {
-    private var state: UInt64
+    private var numbers: SeededNumbers
 
-    package init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5678 }
+    package init(seed: UInt64) { numbers = SeededNumbers(seed &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5678) }
 
-    package mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
+    package mutating func next() -> UInt64 { numbers.next() }
 
     /// A number below `limit`.
     package mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }

@@ -5,15 +5,13 @@ extension HardwareMonitor {
     /// Decides what becomes of the guest after an exit.
     func handle(_ exit: VMExit) -> ExitDisposition {
         statistics.countExit(exit.code)
-        switch exit.cause {
-        case .invalidControls, .invalidGuestState, .entryMSRLoadFailure, .invalidVMCB:
-            // Nothing has run, and the guest's processor still has the state: a state that the guest can be in but VM
-            // entry refuses. The instruction is interpreted.
+        if exit.cause.isFailedEntry {
+            // The guest's processor still has the state: a state that the guest can be in but VM entry refuses. The
+            // instruction is interpreted.
             guest.takeTransitionCounters(from: machine)
             _ = left(.exit(exit))
             pending = .interpret
             return .stop
-        default: break
         }
         takeBack()
         clearInjectedResumeFlag(exit)

@@ -12,23 +12,22 @@ package final class HardwareMonitor: GuestMonitor {
     package let paging: Paging
     package let guest: Processor
     package let machine: Processor
-    package internal(set) var statistics = MonitorStatistics()
-    package var observer: (any MonitorObserver)?
+    // One thread at a time runs the guest, and nothing here is used while it is changed: the way of every exit is spared
+    // the checks of exclusive access.
+    @exclusivity(unchecked) package internal(set) var statistics = MonitorStatistics()
+    @exclusivity(unchecked) package var observer: (any MonitorObserver)?
     let backEnd: any HardwareBackEnd
     /// Nil with second-level tables.
     let shadow: ShadowPaging?
     private let environment = HardwareEnvironment()
     private let receiver = ExitReceiver()
     /// What the last exit has left to be done.
-    var pending = PendingWork.nothing
-    var lastCause = MonitorCause.start
-    private var lastReason = ExitReason.emulation
-    /// Whether the guest has the processor, as crossings are told: what only ends a run of the machine's is none.
-    private var isInside = false
-    var knownResets: UInt64 = 0
-    private var knownWatched: EventKinds = []
+    @exclusivity(unchecked) var pending = PendingWork.nothing
+    @exclusivity(unchecked) private var presence = GuestPresence()
+    @exclusivity(unchecked) var knownResets: UInt64 = 0
+    @exclusivity(unchecked) private var knownWatched: EventKinds = []
     /// A page fault was injected at an instruction that did not have RF set.
-    var injectedResumeFlag = false
+    @exclusivity(unchecked) var injectedResumeFlag = false
 
     /// What is to be done on the guest's processor before the guest goes on.
     enum PendingWork {
@@ -80,6 +79,11 @@ package final class HardwareMonitor: GuestMonitor {
         }
     }
 
+    deinit {
+        receiver.monitor = nil
+        environment.monitor = nil
+    }
+
     /// The guest's model with the extension, nil for the other vendor's.
     ///
     /// The guest keeps its own CPUID.
@@ -115,20 +119,19 @@ package final class HardwareMonitor: GuestMonitor {
     // MARK: The run loop
 
     package func run() -> RunResult {
-        var turns = 0
+        var turns = RunTurns()
         while true {
             if guest.takeWatchChange() { machine.watchedInstructions = guest.watchedInstructions }
             if let result = doPendingWork() { return result }
-            turns += 1
-            if turns > turnsOfARun { return .deadline }
+            guard turns.begin() else { return .deadline }
             if mustInterpret {
-                if isInside, guest.hasWorkAtBoundary { _ = left(.interruption) }
+                if presence.isInside, guest.hasWorkAtBoundary { _ = left(.interruption) }
                 if guest.activeAndUninterrupted { statistics.interpreted &+= 1 }
                 if let result = guest.interpretOne() { return result }
                 continue
             }
             guard let injection = interruptToInject() else { continue }
-            if isInside, injection.vector != nil { _ = left(.interruption) }
+            if presence.isInside, injection.vector != nil { _ = left(.interruption) }
             enterGuest(injection)
             // Whoever hears of the entry may want the run to end before the guest goes on.
             if guest.state.pointee.signals & Signal.stop != 0 { machine.raise(Signal.stop) }
@@ -144,8 +147,7 @@ package final class HardwareMonitor: GuestMonitor {
 
     package func stateReplaced(knowledge: [UInt64]) {
         pending = .nothing
-        isInside = false
-        lastCause = .start
+        presence = GuestPresence()
         shadow?.reset()
         machine.flushTLB()
     }
@@ -210,7 +212,7 @@ package final class HardwareMonitor: GuestMonitor {
             s.pointee.systemFlags & RFLAGS.IF != 0
         else { return Injection() }
         // Watchers are asked by the processor that they watch.
-        guard guest.watched.isDisjoint(with: [.interrupt, .exception]) else {
+        guard !guest.watched.contains(.interrupt), !guest.watched.contains(.exception) else {
             _ = guest.interpretOne()
             return nil
         }
@@ -340,30 +342,24 @@ package final class HardwareMonitor: GuestMonitor {
 
     /// Counts and tells that the guest goes on.
     func reportEntry() {
-        statistics.entries &+= 1
-        guard !isInside else { return }
-        isInside = true
-        guard lastCause != .start else { return }
-        statistics.crossings.countEntry(to: guest.state.pointee.cpl, after: lastReason)
-        if observer != nil { _ = report(.entry) }
+        guard presence.enter(level: guest.state.pointee.cpl, &statistics), observer != nil else { return }
+        _ = report(.entry)
     }
 
     /// Counts and tells that the guest was left; what the observer has decided.
     func left(_ cause: MonitorCause) -> EventVerdict {
-        isInside = false
-        lastCause = cause
-        lastReason = if case .exit(let exit) = cause { ExitReason(exit.cause) } else { .interrupt }
-        statistics.crossings.countExit(from: guest.state.pointee.cpl, lastReason)
+        let reason = if case .exit(let exit) = cause { ExitReason(exit.cause) } else { ExitReason.interrupt }
+        presence.leave(cause, reason, level: guest.state.pointee.cpl, &statistics)
         return observer == nil ? .proceed : report(.exit)
     }
 
     private func report(_ direction: MonitorCrossing.Direction) -> EventVerdict {
         guard let observer else { return .proceed }
         let level = guest.state.pointee.cpl
-        if observer.notices(direction, lastReason, level: level, code: { lastCause.code }) { return .proceed }
+        if observer.notices(direction, presence.reason, level: level, code: { presence.cause.code }) { return .proceed }
         let rip = guest.state.pointee.rip
         let crossing = MonitorCrossing(
-            technique: technique, direction: direction, cause: lastCause, reason: lastReason,
+            technique: technique, direction: direction, cause: presence.cause, reason: presence.reason,
             guest: guest.privilegePoint(at: rip), physical: machine.privilegePoint(at: rip),
             time: guest.state.pointee.time)
         return observer.crossed(crossing)
@@ -378,12 +374,14 @@ extension HardwareMonitor: MemoryTracer {
 
 /// Takes exits for a monitor, which the machine's processor must not keep alive.
 private final class ExitReceiver: VirtualMachineMonitor {
-    weak var monitor: HardwareMonitor?
+    // SAFETY: the monitor takes itself away when it goes; a weak reference would be counted at every exit.
+    @exclusivity(unchecked) unowned(unsafe) var monitor: HardwareMonitor?
     func handle(_ exit: VMExit, on processor: Processor) -> ExitDisposition { monitor?.handle(exit) ?? .stop }
 }
 
 /// The machine as its processor finds it while it runs the guest.
 private final class HardwareEnvironment: DetachedEnvironment {
-    weak var monitor: HardwareMonitor?
+    // SAFETY: as in `ExitReceiver`.
+    @exclusivity(unchecked) unowned(unsafe) var monitor: HardwareMonitor?
     override func intercept(_ event: ProcessorEvent) -> EventVerdict { monitor?.intercept(event) ?? .proceed }
 }

@@ -25,6 +25,8 @@ final class SVMBackEnd: HardwareBackEnd {
     private let tables: SecondLevelTables?
     private let always: [SVMExitCode]
     private var mapsHoldAll: Bool?
+    /// What the intercept vectors were written for.
+    private var knownIntercepts: (controls: HardwareControls, registers: Bool)?
     private var isLaunched = false
 
     /// Nil if the machine's SVM cannot do what is asked.
@@ -118,6 +120,11 @@ final class SVMBackEnd: HardwareBackEnd {
     }
 
     private func writeIntercepts(_ guest: Processor, _ controls: HardwareControls) {
+        var controls = controls
+        controls.injection = nil
+        let loadsPointers = isLoadingPointersByGuest && guest.state.pointee.efer & EFER.LMA == 0
+        if let known = knownIntercepts, known.controls == controls, known.registers == loadsPointers { return }
+        knownIntercepts = (controls, loadsPointers)
         var vectors = [UInt32](repeating: 0, count: 6)
         func set(_ code: SVMExitCode) { vectors[Int(code.rawValue >> 5)] |= 1 << UInt32(code.rawValue & 31) }
         for code in always { set(code) }
@@ -125,7 +132,7 @@ final class SVMBackEnd: HardwareBackEnd {
         vectors[2] = (controls.exceptions | interpretedExceptions) & ~4
         if controls.exceptions & 2 != 0 { set(.intercept(.icebp)) }
         if controls.interruptWindow { set(.intercept(.virtualInterrupt)) }
-        if isLoadingPointersByGuest, guest.state.pointee.efer & EFER.LMA == 0 {
+        if loadsPointers {
             set(.writeControlRegister(3))
             set(.writeControlRegister(4))
         }

@@ -4,6 +4,10 @@ import X86Engine
 // The guest's memory as its kernel reaches it, and what it holds of descriptors.
 
 extension ParavirtualMonitor {
+    package var descriptorTable: (physical: UInt64, size: UInt64)? {
+        (state.descriptorTable, UInt64(state.descriptorPages) << 12)
+    }
+
     /// An address as the kernel's code has it.
     func wrap(_ address: UInt64) -> UInt64 { state.isWide ? address : address & 0xFFFF_FFFF }
 

@@ -24,12 +24,9 @@ package final class ParavirtualMonitor: GuestMonitor {
     var owed: (occurrence: Occurrence, verdict: EventVerdict)?
     /// Page or descriptor tables were written to by somebody else.
     private var tablesAreChanged = false
-    private var lastCause = MonitorCause.start
-    private var lastReason = ExitReason.interrupt
+    private var presence = GuestPresence()
     /// Where the processor entered the monitor last.
     private var entryPoint: PrivilegePoint?
-    /// Whether the guest has the processor, as crossings are told.
-    private var isInside = false
     private var knownRoot: UInt64 = .max
 
     /// Makes a monitor for a guest processor, whose memory is a window of `machineMemory`.
@@ -150,6 +147,7 @@ package final class ParavirtualMonitor: GuestMonitor {
     // MARK: The run loop
 
     package func run() -> RunResult {
+        var turns = RunTurns()
         while true {
             if machine.watchedInstructions != guest.watchedInstructions {
                 machine.watchedInstructions = guest.watchedInstructions
@@ -160,6 +158,7 @@ package final class ParavirtualMonitor: GuestMonitor {
                 handle(occurrence, verdict)
                 continue
             }
+            guard turns.begin() else { return .deadline }
             enterGuest()
             // Whoever hears of the entry may want the run to end before the guest goes on.
             if guest.state.pointee.signals & Signal.stop != 0 { continue }
@@ -208,7 +207,7 @@ package final class ParavirtualMonitor: GuestMonitor {
             // What has left the guest comes before what is due behind it.
             if owed != nil { return nil }
             if let port = pendingPort {
-                if isInside { leave(.interruption, .interrupt) }
+                if presence.isInside { leave(.interruption, .interrupt) }
                 if deliverEvent(port) { continue }
                 guest.withdraw(Signal.stop)
                 return .stopped
@@ -217,7 +216,7 @@ package final class ParavirtualMonitor: GuestMonitor {
                 s.pointee.activity = .active
                 return nil
             }
-            if isInside { leave(.interruption, .interrupt) }
+            if presence.isInside { leave(.interruption, .interrupt) }
             s.pointee.activity = .halted
             return .halted
         }
@@ -244,9 +243,8 @@ package final class ParavirtualMonitor: GuestMonitor {
 
     private func forgetProgress() {
         owed = nil
-        isInside = false
+        presence = GuestPresence()
         tablesAreChanged = false
-        lastCause = .start
         knownRoot = .max
         // What the machine's processor has under way and has reported is of another time.
         machine.restore(machine.snapshot())
@@ -290,12 +288,8 @@ package final class ParavirtualMonitor: GuestMonitor {
 
     private func enterGuest() {
         loadMachine()
-        statistics.entries &+= 1
-        guard !isInside else { return }
-        isInside = true
-        guard lastCause != .start else { return }
-        statistics.crossings.countEntry(to: guest.state.pointee.cpl, after: lastReason)
-        if observer != nil { _ = report(.entry, machine.privilegePoint(at: machine.state.pointee.rip)) }
+        guard presence.enter(level: guest.state.pointee.cpl, &statistics), observer != nil else { return }
+        _ = report(.entry, machine.privilegePoint(at: machine.state.pointee.rip))
     }
 
     /// Gives the machine's processor the guest's state, whatever the host has made of that.
@@ -455,10 +449,7 @@ package final class ParavirtualMonitor: GuestMonitor {
     /// Counts and tells that the guest was left; what the observer has decided.
     @discardableResult
     func leave(_ cause: MonitorCause, _ reason: ExitReason) -> EventVerdict {
-        isInside = false
-        lastCause = cause
-        lastReason = reason
-        statistics.crossings.countExit(from: guest.state.pointee.cpl, reason)
+        presence.leave(cause, reason, level: guest.state.pointee.cpl, &statistics)
         guard observer != nil else { return .proceed }
         var physical = guest.privilegePoint(at: guest.state.pointee.rip)
         physical.cpl = ring
@@ -466,12 +457,12 @@ package final class ParavirtualMonitor: GuestMonitor {
     }
 
     /// Notes what a call has come to, for the entry behind it.
-    func callIsDone(_ call: Hypercall) { lastCause = .hypercall(call) }
+    func callIsDone(_ call: Hypercall) { presence.cause = .hypercall(call) }
 
     private func report(_ direction: MonitorCrossing.Direction, _ physical: PrivilegePoint) -> EventVerdict {
         observer?.crossed(
             MonitorCrossing(
-                technique: technique, direction: direction, cause: lastCause, reason: lastReason,
+                technique: technique, direction: direction, cause: presence.cause, reason: presence.reason,
                 guest: guest.privilegePoint(at: guest.state.pointee.rip), physical: physical, monitor: entryPoint,
                 time: guest.state.pointee.time)) ?? .proceed
     }

@@ -25,15 +25,9 @@ package final class SoftwareMonitor: GuestMonitor {
     private(set) var base: UInt64 = 0
     package private(set) var statistics = MonitorStatistics()
     package var observer: (any MonitorObserver)?
-    /// Why the guest was left last.
-    private var lastCause = MonitorCause.start
-    private var lastReason = ExitReason.emulation
+    private var presence = GuestPresence()
     /// Where the processor entered the monitor last.
     private var entryPoint: PrivilegePoint?
-    /// Whether the guest has the processor, as crossings are told: what only ends a run of the machine's is none.
-    private var isInside = false
-    /// The guest's level at an exit whose reason shows only when its instruction is interpreted.
-    private var unexplainedExit: UInt8?
     /// What the observer has decided about the last exit.
     private var verdict = EventVerdict.proceed
     /// A run has ended at an exit, before its instruction was interpreted.
@@ -162,13 +156,12 @@ package final class SoftwareMonitor: GuestMonitor {
 
     /// Runs the guest until the machine around it is needed, as `Processor.run` does.
     package func run() -> RunResult {
-        var turns = 0
+        var turns = RunTurns()
         while true {
             if guest.takeWatchChange() { watchesChanged() }
-            turns += 1
-            if turns > turnsOfARun && !owesInstruction { return .deadline }
+            guard turns.begin() || owesInstruction else { return .deadline }
             if owesInstruction || guest.hasSomethingDue || !canRunDirectly {
-                if isInside, guest.hasWorkAtBoundary {
+                if presence.isInside, guest.hasWorkAtBoundary {
                     leave(.interruption, guest.hasSomethingDue ? .interrupt : .emulation, at: guest.state.pointee.rip)
                 }
                 if guest.activeAndUninterrupted { statistics.interpreted &+= 1 }
@@ -179,7 +172,7 @@ package final class SoftwareMonitor: GuestMonitor {
                 continue
             }
             guard enterGuest() else {
-                if isInside { leave(.interruption, .emulation, at: guest.state.pointee.rip) }
+                if presence.isInside { leave(.interruption, .emulation, at: guest.state.pointee.rip) }
                 statistics.interpreted &+= 1
                 if let result = guest.interpretOne() { return result }
                 continue
@@ -198,7 +191,7 @@ package final class SoftwareMonitor: GuestMonitor {
 
     /// Does the instruction that left the guest.
     private func emulate() -> RunResult? {
-        if guest.state.pointee.signals & Signal.stop != 0 && !isInside {
+        if guest.state.pointee.signals & Signal.stop != 0 && !presence.isInside {
             explainLastExit()
             owesInstruction = true
             return nil
@@ -211,19 +204,18 @@ package final class SoftwareMonitor: GuestMonitor {
     }
 
     /// Counts an exit by the instruction that has been interpreted for it.
-    private func explainExit() { if unexplainedExit != nil { explainExit(by: guest.interpretedInstruction) } }
+    private func explainExit() { if presence.unexplained != nil { explainExit(by: guest.interpretedInstruction) } }
 
     private func explainExit(by instruction: Instruction?) {
-        guard let level = unexplainedExit else { return }
-        unexplainedExit = nil
-        lastReason = reason(lastCause, instruction)
-        statistics.crossings.countExit(from: level, lastReason)
-        observer?.explained(lastReason)
+        presence.explain(reason(presence.cause, instruction), &statistics)
+        observer?.explained(presence.reason)
     }
 
     package func explainLastExit() {
         // The guest still stands at the instruction, or is about to do it.
-        if unexplainedExit != nil { explainExit(by: guest.interpretedInstruction ?? (try? guest.instructionAtRIP())) }
+        if presence.unexplained != nil {
+            explainExit(by: guest.interpretedInstruction ?? (try? guest.instructionAtRIP()))
+        }
     }
 
     package func leave() {
@@ -240,9 +232,7 @@ package final class SoftwareMonitor: GuestMonitor {
     package func stateReplaced(knowledge: [UInt64]) {
         shadow.reset()
         owesInstruction = false
-        isInside = false
-        unexplainedExit = nil
-        lastCause = .start
+        presence = GuestPresence()
     }
 
     /// Takes over what is watched: single addresses are met by the machine's processor and by call-outs; for everything
@@ -310,12 +300,9 @@ package final class SoftwareMonitor: GuestMonitor {
             machine.flushTLB()
         }
         loadMachine(level: level, rip: rip, root: knownRoot)
-        statistics.entries &+= 1
-        guard !isInside else { return true }
-        isInside = true
-        guard lastCause != .start else { return true }
-        statistics.crossings.countEntry(to: level, after: lastReason)
-        if observer != nil { _ = report(.entry, physical: machine.privilegePoint(at: rip)) }
+        if presence.enter(level: level, &statistics), observer != nil {
+            _ = report(.entry, physical: machine.privilegePoint(at: rip))
+        }
         return true
     }
 
@@ -435,19 +422,11 @@ package final class SoftwareMonitor: GuestMonitor {
     /// Counts and tells that the guest was left, at an address of the machine's; without a known reason that of the
     /// instruction at RIP.
     private func leave(_ cause: MonitorCause, _ known: ExitReason?, at rip: UInt64) {
-        isInside = false
-        lastCause = cause
         verdict = .proceed
         let level = guest.state.pointee.cpl
-        if let reason = known ?? (observer?.needsReasons == true ? reason(cause, try? guest.instructionAtRIP()) : nil) {
-            unexplainedExit = nil
-            lastReason = reason
-            statistics.crossings.countExit(from: level, reason)
-        } else {
-            unexplainedExit = level
-            lastReason = .instruction
-            guest.interpretedInstruction = nil
-        }
+        let told = known ?? (observer?.needsReasons == true ? reason(cause, try? guest.instructionAtRIP()) : nil)
+        presence.leave(cause, told, level: level, &statistics)
+        if told == nil { guest.interpretedInstruction = nil }
         guard observer != nil else { return }
         var physical = machine.privilegePoint(at: rip)
         physical.cpl = max(level, 1)
@@ -459,12 +438,12 @@ package final class SoftwareMonitor: GuestMonitor {
     private func report(_ direction: MonitorCrossing.Direction, physical: PrivilegePoint) -> EventVerdict {
         guard let observer else { return .proceed }
         let level = guest.state.pointee.cpl
-        if observer.notices(direction, lastReason, level: level, code: { lastCause.code }) { return .proceed }
+        if observer.notices(direction, presence.reason, level: level, code: { presence.cause.code }) { return .proceed }
         var crossing = MonitorCrossing(
-            technique: technique, direction: direction, cause: lastCause, reason: lastReason,
+            technique: technique, direction: direction, cause: presence.cause, reason: presence.reason,
             guest: guest.privilegePoint(at: guest.state.pointee.rip), physical: physical, monitor: entryPoint,
             time: guest.state.pointee.time)
-        crossing.isExplained = unexplainedExit == nil
+        crossing.isExplained = presence.unexplained == nil
         return observer.crossed(crossing)
     }
 

@@ -50,15 +50,14 @@ package struct DescriptorView {
             Table.Column("limit or target"), Table.Column(""),
         ])
         var offset: UInt64 = 0
-        while offset + 7 <= UInt64(state.gdtr.limit), table.rows.count < 512 {
+        let size = given.map(\.size) ?? UInt64(state.gdtr.limit) + 1
+        while offset + 8 <= size, table.rows.count < 512 {
             defer { offset += 8 }
-            guard let low = guest.number(state.gdtr.base &+ offset, bytes: 8), low != 0 else { continue }
+            guard let low = globalEntry(offset), low != 0 else { continue }
             var descriptor = Descriptor(low: low)
             let selector = Numbers.hex(offset)
             let isWide = guest.isLongMode && !descriptor.isCodeOrData
-            if isWide, let high = guest.number(state.gdtr.base &+ offset &+ 8, bytes: 8) {
-                descriptor = Descriptor(low: low, high: high)
-            }
+            if isWide, let high = globalEntry(offset &+ 8) { descriptor = Descriptor(low: low, high: high) }
             let kind =
                 descriptor.isCodeOrData
                 ? DescriptorWords.segment(descriptor)
@@ -76,6 +75,14 @@ package struct DescriptorView {
             if isWide { offset += 8 }
         }
         return table
+    }
+
+    /// The table of a paravirtual guest, which has no GDTR.
+    private var given: (physical: UInt64, size: UInt64)? { guest.guest.monitor?.descriptorTable }
+
+    private func globalEntry(_ offset: UInt64) -> UInt64? {
+        given.map { guest.guest.memory.quadword(at: $0.physical &+ offset) }
+            ?? guest.number(state.gdtr.base &+ offset, bytes: 8)
     }
 
     /// The registers that hold a selector.

@@ -158,6 +158,11 @@ import X86Engine
             \(kernel.call("setDescriptorTable", 0, 0))\(kernel.store(15))
             \(map(7))\(kernel.store(16))
             """)
+        // No table, and then the one that it has given.
+        #expect(guest.monitor?.descriptorTable?.size == 0)
+        while guest.monitor?.descriptorTable?.size == 0, guest.instructions < 1000 { guest.step(1) }
+        #expect(guest.monitor?.descriptorTable?.physical == 0x22_0000)
+        #expect(guest.monitor?.descriptorTable?.size == 0x1000)
         guest.step(10_000)
         // Mapped for writing; then it is taken, but not more pages than there may be.
         #expect(guest.result32(0) == -16 && guest.result32(1) == 0 && guest.result32(2) == -22)

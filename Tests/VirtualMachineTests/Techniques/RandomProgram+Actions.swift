@@ -23,7 +23,7 @@ extension RandomProgram {
     }
 
     private mutating func arithmetic() -> String {
-        let width = is64 && random.oneIn(2) ? 64 : 32
+        let width = is64 && random.chance(1, in: 2) ? 64 : 32
         let (a, b) = (register(width), register(width))
         switch random.below(11) {
         case 0: return "\(random.pick(["add", "sub", "adc", "sbb", "and", "or", "xor", "cmp"])) \(a), \(b)"
@@ -41,7 +41,7 @@ extension RandomProgram {
     }
 
     private mutating func memory() -> String {
-        let width = is64 && random.oneIn(2) ? 64 : 32
+        let width = is64 && random.chance(1, in: 2) ? 64 : 32
         let a = register(width)
         switch random.below(9) {
         case 0, 1: return "mov \(place()), \(a)"
@@ -58,14 +58,14 @@ extension RandomProgram {
     private mutating func strings() -> String {
         let sizes = is64 ? ["b", "w", "d", "q"] : ["b", "w", "d"]
         let size = random.pick(sizes)
-        var text = random.oneIn(3) ? "std\n" : "cld\n"
+        var text = random.chance(1, in: 3) ? "std\n" : "cld\n"
         text += "mov ecx, \(random.pick([0, 1, 3, 20, 300]))\n"
         func pointer(_ name: String, _ isPrivate: Bool, _ offset: Int) -> String {
             let address = (isPrivate ? privatePages : window + Place.data) + UInt64(offset)
             return "mov \(wide(name)), \(hex(address))\n"
         }
-        text += pointer("si", random.oneIn(3), 0x700 + random.below(0x2000))
-        text += pointer("di", random.oneIn(3), 0x700 + random.below(0x2000))
+        text += pointer("si", random.chance(1, in: 3), 0x700 + random.below(0x2000))
+        text += pointer("di", random.chance(1, in: 3), 0x700 + random.below(0x2000))
         switch random.below(7) {
         case 0: text += "rep movs\(size)"
         case 1: text += "rep stos\(size)"
@@ -83,7 +83,7 @@ extension RandomProgram {
         switch random.below(11) {
         case 0, 1: return "\(push)\npop \(wide("ax"))\nadd ebx, eax"
         case 2: return "push \(hex(random.next() & 0x24CFF))\n\(pop)"
-        case 3: return random.oneIn(3) ? "push \(hex(random.next() & 0x44FFF))\n\(pop)" : "cli"
+        case 3: return random.chance(1, in: 3) ? "push \(hex(random.next() & 0x44FFF))\n\(pop)" : "cli"
         case 4: return "sti"
         case 5: return "cli"
         case 6: return "sti\nnop\ncli"
@@ -103,11 +103,11 @@ extension RandomProgram {
         case 2: return "mov \(a), cr0\nxor eax, \(hex(1 << UInt64(random.pick([1, 2, 3, 5, 16, 18]))))\nmov cr0, \(a)"
         case 3: return "mov \(a), cr0\nor \(a), \(hex(1 << UInt64(random.pick([6, 29, 17]))))\nmov cr0, \(a)"
         case 4, 5:
-            let bits = [2, 3, 7, 8, 9, 10, 11, 16, 17, 18, 20, 21, 21]
+            let bits = [0, 0, 1, 1, 2, 3, 7, 8, 9, 10, 11, 16, 17, 18, 20, 21, 21]
             return "mov \(a), cr4\nxor eax, \(hex(1 << UInt64(random.pick(bits))))\nmov cr4, \(a)"
         case 6: return "mov \(a), cr4\nxor eax, \(hex(1 << UInt64(random.pick([13, 14, 19, 24, 31]))))\nmov cr4, \(a)"
         case 7: return "clts"
-        case 8: return "smsw eax\n\(random.oneIn(2) ? "xor eax, \(random.pick([2, 4, 8]))\n" : "")lmsw ax"
+        case 8: return "smsw eax\n\(random.chance(1, in: 2) ? "xor eax, \(random.pick([2, 4, 8]))\n" : "")lmsw ax"
         case 9: return is64 ? "mov rax, cr8\nmov eax, \(random.pick([0, 1, 4, 15, 16]))\nmov cr8, rax" : "nop"
         case 10: return random.pick(["invd", "wbinvd", "invlpg \(place())"])
         case 11: return "mov \(a), cr2\ninc \(a)\nmov cr2, \(a)"
@@ -116,9 +116,10 @@ extension RandomProgram {
             // The other address space and back, with and without an identifier.
             let (load, operand) = physical(Place.root, by: "rdx")
             let flags = hex(UInt64(random.pick([0, 0, 0, 8, 16, 1, 0xFFF])))
-            return "\(load)\(random.oneIn(2) ? "mov \(a), \(operand)" : "mov \(a), \(hex(otherRoot))")\n"
+            return "\(load)\(random.chance(1, in: 2) ? "mov \(a), \(operand)" : "mov \(a), \(hex(otherRoot))")\n"
                 + "or \(a), \(flags)\nmov cr3, \(a)"
-        case 15: return is64 && random.oneIn(3) ? "mov rax, cr3\nbts rax, 63\nmov cr3, rax" : "db 0x0f, 0x22, 0xc8"
+        case 15:
+            return is64 && random.chance(1, in: 3) ? "mov rax, cr3\nbts rax, 63\nmov cr3, rax" : "db 0x0f, 0x22, 0xc8"
         default:
             let type = random.below(5)
             return "mov eax, \(type)\nmov \(word) [\(data) + 256], \(random.pick([0, 0, 8]))\n"
@@ -192,8 +193,8 @@ extension RandomProgram {
     private mutating func paging() -> String {
         let page = UInt64(random.below(8))
         let a = wide("ax")
-        let large = random.oneIn(10)
-        let table = random.oneIn(4) ? Place.otherTable : Place.table
+        let large = random.chance(1, in: 10)
+        let table = random.chance(1, in: 4) ? Place.otherTable : Place.table
         let entryAddress = table + page * UInt64(entrySize)
         let (load, entry) = physical(entryAddress, by: "rdx")
         let mapped = hex(privatePages + page << 12)
@@ -201,17 +202,17 @@ extension RandomProgram {
             Place.data, Place.data + 0x1000, Place.data + 0x2000, Place.data + 0x3000, Place.table, Place.otherTable,
             0x1000, 0x3F_F000, 0x40_0000, 0xFEE0_0000,
         ]
-        let frame = frames[random.oneIn(3) ? random.below(frames.count) : random.below(4)]
+        let frame = frames[random.chance(1, in: 3) ? random.below(frames.count) : random.below(4)]
         let bits = random.pick([0, 1, 3, 3, 3, 7, 7, 5, 0x21, 0x23, 0x63, 0x103, 0x1B, 0x83] as [UInt64])
         switch random.below(large ? 9 : 8) {
         case 0, 1:
             var text = "\(load)mov dword \(entry), \(hex(frame | bits))\n"
-            if entrySize == 8, random.oneIn(4) {
+            if entrySize == 8, random.chance(1, in: 4) {
                 let high = random.pick(["0x80000000", "0x80000000", "0x10", "0"])
                 let (load, operand) = physical(entryAddress + 4, by: "rdx")
                 text += "\(load)mov dword \(operand), \(high)\n"
             }
-            return text + (random.oneIn(3) ? "" : invalidate(mapped))
+            return text + (random.chance(1, in: 3) ? "" : invalidate(mapped))
         case 2: return "mov \(a), \(mapped)\nmov ebx, [\(a) + \(random.below(1020) * 4)]"
         case 3: return "mov \(a), \(mapped)\nmov [\(a) + \(random.below(1020) * 4)], ebx"
         case 4: return "\(load)mov \(a), \(entry)\nadd ebx, eax\nand dword \(entry), ~0x60\n" + invalidate(mapped)
@@ -227,7 +228,7 @@ extension RandomProgram {
                 Place.table | 3, Place.table | 3, Place.otherTable | 3, 0x20_0083, 0, Place.table | 1,
             ])
             let (load, operand) = physical(directoryEntry, by: "rdx")
-            return "\(load)mov dword \(operand), \(hex(value))\n" + (random.oneIn(2) ? "" : invalidate(mapped))
+            return "\(load)mov dword \(operand), \(hex(value))\n" + (random.chance(1, in: 2) ? "" : invalidate(mapped))
         }
     }
 
@@ -264,7 +265,7 @@ extension RandomProgram {
         let a = wide("cx")
         let kernel = layout.kernelBase
         var text = load(a, label: name) + "\n"
-        if random.oneIn(2) {
+        if random.chance(1, in: 2) {
             // The same bytes at another linear address.
             text += is64 ? "mov rdx, \(hex(window &- kernel))\nadd rcx, rdx\n" : "sub ecx, \(hex(kernel - window))\n"
         }
@@ -346,7 +347,7 @@ extension RandomProgram {
             ])
         case 6: return is64 ? "db 0x48, 0x0f, 0xb2, 0x24, 0x24" : "lss esp, [esp]"
         default:
-            guard random.oneIn(3) else { return "nop" }
+            guard random.chance(1, in: 3) else { return "nop" }
             let bytes = (0..<4 + random.below(10)).map { _ in hex(random.next() & 0xFF) }
             return "db \(bytes.joined(separator: ", "))\ntimes 15 db 0x90"
         }

@@ -34,7 +34,7 @@ extension RandomProgram {
                 + "mov eax, \(random.pick([0x208, 0x208, 0x20B]))\nmov \(register), ax\n"
                 + "mov ecx, \(random.pick([0, 0xFF, 0x100, 0xFFFD, 0x10000]))\n"
                 + "mov ebx, \(register):[\(wide("cx"))]\n"
-                + (random.oneIn(2) ? "mov \(register):[\(wide("cx"))], ebx" : "mov eax, [\(data) + 8]")
+                + (random.chance(1, in: 2) ? "mov \(register):[\(wide("cx"))], ebx" : "mov eax, [\(data) + 8]")
         case 6:
             // A local table with the data page as its memory, and what a selector finds there.
             let (load, low, high) = descriptor(Selector.localTable, by: "rdx")
@@ -89,13 +89,16 @@ extension RandomProgram {
         case 5:
             // SYSEXIT to ring 3, or SYSRET.
             let target = "mov \(wide("dx")), \(user)\nmov \(wide("cx")), \(stack)\n"
-            guard is64, random.oneIn(2) else { return target + (is64 ? "o64 sysexit" : "sysexit") }
+            guard is64, random.chance(1, in: 2) else { return target + (is64 ? "o64 sysexit" : "sysexit") }
             return "mov rcx, \(user)\nmov r11d, \(userFlags())\no64 sysret"
         case 6:
             guard !is64 else { return frame("0x1b", stack, userFlags(), "0x5b", "compatible") }
             // Virtual-8086 mode, on the page where ring 3 has its stack.
+            // VME shows in what it does with VIF, VIP and IOPL.
+            let flags =
+                UInt64(0x2_0202) | random.pick([0, 0x3000]) | random.pick([0, 0, 0x8_0000, 0x10_0000, 0x18_0000])
             return "push 0\npush 0\npush 0\npush 0\npush 0\npush 0x5000\n"
-                + "push \(hex(0x2_0202 | random.pick([0, 0x3000])))\npush 0x400\npush \(random.pick([0, 4, 8]))\niretd"
+                + "push \(hex(flags))\npush 0x400\npush \(random.pick([0, 4, 8, 10, 11, 12, 14, 18]))\niretd"
         case 7:
             guard is64 else { return pagingOff() }
             // 32-bit code of ring 0.
@@ -238,7 +241,10 @@ extension RandomProgram {
             mov dword [eax + \(window) + 12], 0x3003
             mov dword [0x4000], 0x401234b8
             mov dword [0x4004], 0xf4fa9c40
-            mov dword [0x4008], 0x42cd
+            mov dword [0x4008], 0xfb9c42cd
+            mov dword [0x400c], 0x6afa9d9c
+            mov dword [0x4010], 0xb89d00
+            mov dword [0x4014], 0xcf42cd02
             mov esi, ebx
             mov edi, \(window) + \(Place.otherRoot)
             mov ecx, 1024

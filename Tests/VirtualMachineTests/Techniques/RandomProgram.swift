@@ -1,5 +1,6 @@
 import VirtualMachine
 import X86
+import _SeededNumbers
 
 /// A random program for ring 0, with excursions to the other rings and modes, and interrupts by timer.
 ///
@@ -20,7 +21,7 @@ struct RandomProgram {
     let mode: Mode
     /// Leaves out the instructions whose meaning depends on the ring without a fault, which trap-and-emulate gets wrong.
     let avoidsSensitive: Bool
-    var random: SplitMix
+    var random: SeededNumbers
     /// How many labels there are.
     var labels = 0
     /// The source of ring 0, for looking at.
@@ -33,23 +34,8 @@ struct RandomProgram {
         self.mode = mode
         self.avoidsSensitive = avoidsSensitive
         // The seed is mixed, or the next one would give the same numbers, one later.
-        random = SplitMix(state: seed)
-        random = SplitMix(state: random.next())
-    }
-
-    /// SplitMix64.
-    struct SplitMix {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var word = state
-            word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-            word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-            return word ^ word >> 31
-        }
-        mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-        mutating func pick<Element>(_ choices: [Element]) -> Element { choices[below(choices.count)] }
-        mutating func oneIn(_ bound: Int) -> Bool { below(bound) == 0 }
+        random = SeededNumbers(seed)
+        random = SeededNumbers(random.next())
     }
 
     // MARK: Names
@@ -122,7 +108,7 @@ struct RandomProgram {
 
     /// Flags for ring 3: interrupts on, and what does no harm.
     mutating func userFlags() -> String {
-        hex(0x202 | random.pick([0, 0, 1, 0x40, 0x800, 0x4_0000, 0x20_0000, 0x100]))
+        hex(0x202 | random.pick([0, 0, 1, 0x40, 0x800, 0x4_0000, 0x20_0000, 0x100, 0x8_0000, 0x10_0000, 0x18_0000]))
     }
 
     // MARK: The whole
@@ -165,15 +151,15 @@ struct RandomProgram {
         for vector: UInt16 in [0, 1, 3, 4, 5, 6, 7, 9, 16, 18, 19] {
             gates.append(
                 .init(
-                    random.oneIn(4) ? .trap : .interrupt, number: vector, ring: 0,
-                    handler: handler(vector == 1 ? "trap" : "plain"), privilege: random.oneIn(3) ? 0 : 3,
-                    interruptStack: is64 && random.oneIn(5) ? 2 : 0))
+                    random.chance(1, in: 4) ? .trap : .interrupt, number: vector, ring: 0,
+                    handler: handler(vector == 1 ? "trap" : "plain"), privilege: random.chance(1, in: 3) ? 0 : 3,
+                    interruptStack: is64 && random.chance(1, in: 5) ? 2 : 0))
         }
         for vector: UInt16 in [10, 11, 12, 13, 14, 17, 21] {
             gates.append(
                 .init(
                     .interrupt, number: vector, ring: 0, handler: handler("coded"),
-                    interruptStack: is64 && random.oneIn(4) ? 3 : 0))
+                    interruptStack: is64 && random.chance(1, in: 4) ? 3 : 0))
         }
         gates.append(
             is64

@@ -3,6 +3,7 @@ import Testing
 import VirtualMachine
 import X86
 import X86Engine
+import _SeededNumbers
 
 /// Pieces of privileged code, and bytes of no meaning, end under every technique as on the bare machine.
 @Suite struct TechniqueProbeTests {
@@ -79,7 +80,7 @@ import X86Engine
     @Test(arguments: Way.placed) func bytesOfNoMeaning(place: Way.Placed) throws {
         let count: UInt64 = ProcessInfo.processInfo.environment["VSCRIPT_LONG_TESTS"] == nil ? 12 : 10_000
         for number in 0..<count {
-            var random = RandomProgram.SplitMix(state: number)
+            var random = SeededNumbers(number)
             let bytes = (0..<4096).map { _ in UInt8(truncatingIfNeeded: random.next() >> 32) }
             let mode: BootSource.FlatMode = [.real, .protected, .long][Int(number % 3)]
             _ = try expectSame(
