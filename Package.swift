@@ -19,7 +19,8 @@ let package = Package(
         .target(name: "PCDevices"),
         .target(name: "X86Engine", dependencies: ["X86", "CHostSupport"]),
         .target(name: "Hypervisors", dependencies: ["X86", "X86Engine", "PCDevices"]),
-        .target(name: "VirtualMachine", dependencies: ["X86", "X86Engine", "PCDevices", "Hypervisors"]),
+        .target(
+            name: "VirtualMachine", dependencies: ["X86", "X86Engine", "PCDevices", "Hypervisors", "CHostSupport"]),
         .target(name: "VScriptSyntax"),
         .target(name: "VScript", dependencies: ["VScriptSyntax", "VirtualMachine", "X86", "CHostSupport"]),
         .target(name: "VScriptREPL", dependencies: ["VScript", "VScriptSyntax", "VirtualMachine", "X86"]),

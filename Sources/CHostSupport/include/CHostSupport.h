@@ -14,6 +14,12 @@ void host_memory_release(void *memory, size_t size);
 /// The lowest address of the current thread's stack, 0 if the system does not tell.
 uintptr_t host_stack_lowest_address(void);
 
+/// A pointer that each thread has of its own, NULL until it is set.
+void *host_thread_pointer(void);
+
+/// Sets the current thread's pointer.
+void host_thread_set_pointer(void *pointer);
+
 /// The correctly rounded square root, always by the processor's own instruction: Swift's `squareRoot()` brings in
 /// the C library's `sqrt` for operands that are negative.
 static inline double host_square_root(double value) { return __builtin_elementwise_sqrt(value); }
