@@ -69,4 +69,43 @@ final class LabSession {
         _ = repl.handle(line)
         return said
     }
+
+    /// A session on a guest whose ring 3 begins, with code for ring 0 behind gates, and more properties and handlers.
+    static func rings(
+        _ technique: String = "bare", boot: String, gates: String, kernel: String, program: String,
+        more: String = ""
+    ) -> LabSession {
+        LabSession(
+            script: """
+                hypervisor h { technique: .\(technique) }
+                guest demo on h {
+                  memory: 4 MiB
+                  boot: .\(boot)
+                  \(more)
+                  ring 0 {
+                    \(gates)
+                    asm {
+                \(kernel)
+                    }
+                  }
+                  ring 3 {
+                    asm {
+                \(program)
+                    }
+                  }
+                }
+                """)
+    }
+
+    /// What a line shows of the last transition: heading without its number, then lines with single blanks; the place
+    /// where the guest stands is left out.
+    func shown(_ line: String) -> [String] {
+        let lines = say(line).split(separator: "\n").filter { !$0.hasPrefix("=>") }
+        guard let heading = lines.lastIndex(where: { $0.hasPrefix("── ") }) else { return lines.map(String.init) }
+        return lines[heading...].map { line in
+            var words = line.split(separator: " ")
+            if line.hasPrefix("── "), words.count > 2 { words.removeLast(2) }
+            return words.joined(separator: " ")
+        }
+    }
 }

@@ -66,14 +66,17 @@ package final class DebuggedGuest {
     ///
     /// Bytes that are none become `db`.
     package func decode(at rip: UInt64) -> DecodedInstruction? {
-        let linear = codeAddress(rip)
+        decode(at: rip, linear: codeAddress(rip), mode: codeMode)
+    }
+
+    /// The instruction at an offset in a code segment, which lies at a linear address.
+    func decode(at rip: UInt64, linear: UInt64, mode: CodeMode) -> DecodedInstruction? {
         var bytes: [UInt8] = []
         // A page at a time, so that an instruction before an unmapped page is seen.
         let first = min(15, 0x1000 - Int(linear & 0xFFF))
         guard let head = guest.cpu.read(linear, count: first) else { return nil }
         bytes = head
         if first < 15, let tail = guest.cpu.read(linear &+ UInt64(first), count: 15 - first) { bytes += tail }
-        let mode = codeMode
         let result = bytes.withUnsafeBytes { Decoder.decode($0, mode: mode) }
         guard case .instruction(let instruction) = result else {
             return DecodedInstruction(

@@ -1,4 +1,5 @@
 import VirtualMachine
+import X86
 import X86Engine
 
 /// What an interrupt, an exception or a call gate has pushed.
@@ -9,6 +10,8 @@ struct PushedFrame {
     var rflags: UInt64?
     var rsp: UInt64
     var ss: UInt16
+    /// How many parameters a call gate has copied from the old stack to the new one.
+    var parameters: UInt64
     /// How many bytes lie below RIP, for the error code.
     var skipped: UInt64
     /// Bytes of each value.
@@ -34,36 +37,75 @@ extension DebuggedGuest {
         }
     }
 
-    /// The instruction after the one that a transition began with.
+    /// The offset of the instruction after the one that a transition began with, in the code segment of then.
     private func next(_ transition: Transition) -> UInt64 {
-        decode(at: transition.before.rip)?.next ?? transition.before.rip
+        let (base, mode) = codeSegment(of: transition.before)
+        let rip = transition.before.rip
+        let linear = mode == .bits64 ? rip : (base &+ rip) & 0xFFFF_FFFF
+        return decode(at: rip, linear: linear, mode: mode)?.next ?? rip
+    }
+
+    /// Base and width of the code that a selector names; CS itself holds what the transition led to.
+    ///
+    /// SDM vol. 3 sections 3.4.5 and 21.1.1 (virtual-8086 mode).
+    private func codeSegment(of point: Transition.Point) -> (base: UInt64, mode: CodeMode) {
+        if point.rflags & RFLAGS.VM != 0 { return (UInt64(point.cs) << 4, .bits16) }
+        guard let descriptor = descriptor(point.cs) else { return (0, codeMode) }
+        if isLongMode, descriptor >> 53 & 1 != 0 { return (0, .bits64) }
+        return (
+            descriptor >> 16 & 0xFF_FFFF | (descriptor >> 56) << 24, descriptor >> 54 & 1 != 0 ? .bits32 : .bits16
+        )
+    }
+
+    /// The eight bytes in GDT or LDT that a selector names.
+    private func descriptor(_ selector: UInt16) -> UInt64? {
+        let state = guest.processor.state.pointee
+        let table = selector & 4 != 0 ? state.ldtr.base : state.gdtr.base
+        return number(table &+ UInt64(selector & ~7), bytes: 8)
     }
 
     /// What a transition has pushed: read from the stack while it is there, else what the processor pushes by its rules.
     ///
-    /// SDM vol. 3 sections 6.12 and 6.14 (interrupts), 5.8.5 (calls).
+    /// SDM vol. 3 sections 6.12 and 6.14 (interrupts), 5.8.5 (calls), 21.3.1 (out of virtual-8086 mode).
     func pushedFrame(_ transition: Transition) -> PushedFrame {
         let width = pushWidth(transition)
-        let skipped = transition.errorCode == nil ? 0 : UInt64(width)
         let isCall = transition.family == .callGate
+        let mask = width == 2 ? 0xFFFF : width == 4 ? 0xFFFF_FFFF : UInt64.max
         var frame = PushedFrame(
-            rip: transition.before.rip, cs: transition.before.cs,
-            rflags: isCall ? nil : transition.before.rflags, rsp: transition.before.rsp, ss: transition.before.ss,
-            skipped: skipped, width: width)
-        if isLive(transition), let rip = pushed(transition, at: skipped, width) {
-            frame.rip = rip
-            let place = skipped &+ UInt64(width)
-            frame.cs = pushed(transition, at: place, width).map { UInt16(truncatingIfNeeded: $0) } ?? frame.cs
-            if !isCall { frame.rflags = pushed(transition, at: place &+ UInt64(width), width) ?? frame.rflags }
-        } else {
-            // Traps point behind their instruction, faults at it with RF set (SDM vol. 3 sections 6.5 and 17.3.1.1).
-            let isTrap = transition.family != .exception || [3, 4].contains(transition.vector ?? -1)
-            let isEvent = [.externalInterrupt, .nonMaskableInterrupt].contains(transition.family)
-            if isTrap, !isEvent { frame.rip = next(transition) }
-            let isFault = !isTrap && ![1, 8, 18].contains(transition.vector ?? -1)
-            if isFault { frame.rflags = transition.before.rflags | 1 << 16 }
+            rip: transition.before.rip & mask, cs: transition.before.cs,
+            rflags: isCall ? nil : transition.before.rflags & mask, rsp: transition.before.rsp & mask,
+            ss: transition.before.ss, parameters: isCall ? parameters(transition) : 0,
+            skipped: transition.errorCode == nil ? 0 : UInt64(width), width: width)
+        guard !isLive(transition) else {
+            var place = frame.skipped
+            func next() -> UInt64? {
+                defer { place &+= UInt64(width) }
+                return pushed(transition, at: place, width)
+            }
+            frame.rip = next() ?? frame.rip
+            frame.cs = next().map { UInt16(truncatingIfNeeded: $0) } ?? frame.cs
+            if !isCall { frame.rflags = next() ?? frame.rflags }
+            guard transition.switchedStack || isLongMode else { return frame }
+            place &+= frame.parameters &* UInt64(width)
+            frame.rsp = next() ?? frame.rsp
+            frame.ss = next().map { UInt16(truncatingIfNeeded: $0) } ?? frame.ss
+            return frame
         }
+        // Traps point behind their instruction, faults at it with RF set (SDM vol. 3 sections 6.5 and 17.3.1.1).
+        let isTrap = transition.family != .exception || [3, 4].contains(transition.vector ?? -1)
+        let isEvent = [.externalInterrupt, .nonMaskableInterrupt].contains(transition.family)
+        if isTrap, !isEvent { frame.rip = next(transition) & mask }
+        let isFault = !isTrap && ![1, 8, 18].contains(transition.vector ?? -1)
+        if isFault { frame.rflags = (transition.before.rflags | RFLAGS.RF) & mask }
         return frame
+    }
+
+    /// How many values a call gate copies; those of 64-bit mode copy none.
+    ///
+    /// SDM vol. 3 section 5.8.3.
+    private func parameters(_ transition: Transition) -> UInt64 {
+        guard !isLongMode, transition.switchedStack, let index = transition.gateRecord?.index else { return 0 }
+        return descriptor(index).map { $0 >> 32 & 0x1F } ?? 0
     }
 
     /// Bytes of each value that a transition pushes: by its gate's type.
@@ -71,8 +113,30 @@ extension DebuggedGuest {
     /// SDM vol. 3 table 3-2.
     private func pushWidth(_ transition: Transition) -> Int {
         if isLongMode { return 8 }
-        // Types below 8 are those of the 80286.
-        return transition.gateRecord.map { $0.type < 8 ? 2 : 4 } ?? 4
+        return transition.gateRecord.map { $0.isNarrow ? 2 : 4 } ?? 4
+    }
+
+    /// The error code of a page fault in words, as the processor is set up now.
+    func words(ofPageFault code: UInt32) -> String {
+        let state = guest.processor.state.pointee
+        // Only with SMEP or NX does it tell fetches from reads (SDM vol. 3 section 4.7).
+        let tellsFetches =
+            state.cr4 & CR4.SMEP != 0 || state.cr4 & CR4.PAE != 0 && state.efer & EFER.NXE != 0
+        return PageFaultWords.text(code, tellsFetches: tellsFetches)
+    }
+
+    /// The error code that the switch to a task has pushed on the new task's stack, as long as it is there.
+    ///
+    /// It is there if the stack pointer is below the one in the task's TSS, which is that of before the push.
+    func taskErrorCode(_ transition: Transition) -> UInt64? {
+        let tss = guest.processor.state.pointee.tr
+        let isShort = tss.attributes & 0xD == 1
+        let width = isShort ? 2 : 4
+        guard transition.gateRecord != nil, isLive(transition),
+            let pointer = number(tss.base &+ (isShort ? 0x1A : 0x38), bytes: width),
+            (pointer &- UInt64(width) &- transition.after.rsp) & 0xFFFF == 0
+        else { return nil }
+        return pushed(transition, at: 0, width)
     }
 
     private func pushed(_ transition: Transition, at offset: UInt64, _ width: Int) -> UInt64? {
@@ -104,4 +168,11 @@ extension DebuggedGuest {
         let selector = isShort ? field(4 &+ level * 4, 2) : field(8 &+ level * 8, 2)
         return "TSS.ss\(level):\(isShort ? "sp" : "esp")\(level) \(Numbers.hex(selector)):\(Numbers.hex(value))"
     }
+}
+
+extension GateRecord {
+    /// Whether it is one of the 80286, whose values are 16 bits wide: types below 8.
+    ///
+    /// SDM vol. 3 table 3-2.
+    var isNarrow: Bool { type < 8 && type != 5 }
 }

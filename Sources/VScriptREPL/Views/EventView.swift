@@ -21,9 +21,10 @@ package struct EventView {
         case .exception:
             var text = "   \(event.cause)"
             if event.vector == 14, let code = event.errorCode {
-                text += "  address \(Numbers.hex(event.address ?? 0)): \(PageFaultWords.text(code))"
+                text += "  address \(Numbers.hex(event.address ?? 0)): \(guest.words(ofPageFault: code))"
             } else if let code = event.errorCode {
-                text += "(\(Numbers.hex(code)))" + (code == 0 ? "" : "  \(SelectorErrorWords.text(code))")
+                let words = ErrorCodeWords.text(code, vector: event.vector ?? -1)
+                text += "(\(Numbers.hex(code)))" + (words.isEmpty ? "" : "  \(words)")
             }
             return [StyledText("\(text)  at \(place.text(event.rip))")]
         case .interrupt: return [StyledText("   \(event.cause)  at \(place.text(event.rip))")]

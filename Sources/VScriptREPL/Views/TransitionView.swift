@@ -1,6 +1,7 @@
 import VScriptSyntax
 import VirtualMachine
 import X86
+import X86Engine
 
 /// Shows what a change of privilege level changed, and by which rule.
 package struct TransitionView {
@@ -40,12 +41,14 @@ package struct TransitionView {
 
     /// The cause with the gate in short.
     func title(_ transition: Transition) -> String {
-        guard let gate = transition.gate else { return CrossingView.title(transition) }
+        guard let gate = transition.gateRecord else { return CrossingView.title(transition) }
         // `interrupt gate 0x80, DPL 3` becomes `gate dpl 3` after `int 0x80`.
-        let level = gate.split(separator: " ").last.map(String.init) ?? ""
-        let kind = gate.hasPrefix("trap") ? "trap gate" : gate.hasPrefix("task") ? "task gate" : "gate"
-        return transition.cause.hasPrefix("call gate")
-            ? "\(transition.cause), dpl \(level)" : "\(transition.cause), \(kind) dpl \(level)"
+        let level = "dpl \(gate.descriptorPrivilegeLevel)"
+        if transition.family == .callGate {
+            return "\(transition.cause), \(gate.isNarrow ? "16-bit, " : "")\(level)"
+        }
+        let kind = [0x7, 0xF].contains(gate.type) ? "trap gate" : gate.type == 0x5 ? "task gate" : "gate"
+        return "\(transition.cause), \(gate.isNarrow ? "16-bit " : "")\(kind) \(level)"
     }
 
     private func details(_ transition: Transition) -> [StyledText] {
@@ -77,6 +80,7 @@ package struct TransitionView {
         let entry = !isLong ? "IA32_STAR" : isCompatible ? "IA32_CSTAR" : "IA32_LSTAR"
         // A handler may have used the register since; what it was given follows from where the guest came from.
         let r11 = guest.isLive(t) ? cpu["r11"] ?? 0 : t.before.rflags
+        let masked = flagChanges(t, gap: 4)
         let rcx = "rcx  ← \(Numbers.hex(guest.returnAddress(t)))".padded(to: 22)
         return [
             sourced(
@@ -84,8 +88,7 @@ package struct TransitionView {
             sourced(selectors(t), "IA32_STAR"),
             // Outside of long mode there is neither R11 nor the mask (APM vol. 3, SYSCALL).
             isLong
-                ? sourced(
-                    "   " + rcx + "r11 ← \(Numbers.hex(r11))" + flagChanges(t, gap: 4), "IA32_FMASK")
+                ? sourced("   " + rcx + "r11 ← \(Numbers.hex(r11))" + masked, masked.isEmpty ? "" : "IA32_FMASK")
                 : StyledText("   " + rcx + flagChanges(t, gap: 0)),
             StyledText(
                 row(
@@ -117,11 +120,14 @@ package struct TransitionView {
 
     /// IRET and far RET take everything from the stack.
     private func popped(_ t: Transition) -> [StyledText] {
-        [
+        // SDM vol. 2, IRET: RETURN-TO-VIRTUAL-8086-MODE.
+        let returnsToVirtual8086 = t.family == .iret && t.after.rflags & ~t.before.rflags & RFLAGS.VM != 0
+        return [
             StyledText(
                 "   rip  → \(place.text(t.after.rip))".padded(to: 31) + "  cs \(change16(t.before.cs, t.after.cs))"
                     + flagChanges(t, gap: 5))
         ] + stack(t)
+            + (returnsToVirtual8086 ? [StyledText("   es ds fs gs popped too: virtual-8086 mode")] : [])
     }
 
     /// Interrupts and exceptions: the gate, the stack, and what was pushed.
@@ -134,8 +140,8 @@ package struct TransitionView {
         let frame = guest.pushedFrame(t)
         var pushed = "ss \(Numbers.selector(frame.ss))  rsp \(Numbers.hex(frame.rsp))  "
         if !t.switchedStack && !guest.isLongMode { pushed = "" }
-        // Virtual-8086 mode's segments are of no use to the handler, which has its own (SDM vol. 3 section 20.3.1).
-        if t.before.rflags & 1 << 17 != 0 { pushed = "gs fs ds es  " + pushed }
+        // Virtual-8086 mode's segments are of no use to the handler, which has its own (SDM vol. 3 section 21.3.1).
+        if t.before.rflags & RFLAGS.VM != 0 { pushed = "gs fs ds es  " + pushed }
         pushed += "rflags \(Numbers.hex(frame.rflags ?? 0))  cs \(Numbers.selector(frame.cs))"
         pushed += "  rip \(Numbers.hex(frame.rip))"
         if let code = t.errorCode { pushed += "  error code \(Numbers.hex(code))" }
@@ -154,6 +160,7 @@ package struct TransitionView {
         lines.append(
             StyledText(
                 "   pushed  ss \(Numbers.selector(frame.ss))  rsp \(Numbers.hex(frame.rsp))  "
+                    + (frame.parameters == 0 ? "" : "parameters \(frame.parameters)  ")
                     + "cs \(Numbers.selector(frame.cs))  rip \(Numbers.hex(frame.rip))"))
         return lines
     }
@@ -174,7 +181,9 @@ package struct TransitionView {
             text += "   back link \(Numbers.selector(UInt16(truncatingIfNeeded: link)))"
         }
         lines.append(StyledText(text))
-        if let code = t.errorCode { lines.append(StyledText("   pushed  error code \(Numbers.hex(code))")) }
+        if let code = guest.taskErrorCode(t) {
+            lines.append(StyledText("   pushed  error code \(Numbers.hex(code))"))
+        }
         return lines
     }
 
@@ -183,7 +192,8 @@ package struct TransitionView {
             StyledText(
                 row("rip", change(t.before.rip, t.after.rip) + (place.name(t.after.rip).map { " \($0)" } ?? ""))),
             StyledText(selectors(t)),
-        ] + stack(t) + flagLine(t)
+            StyledText(row("rsp", change(t.before.rsp, t.after.rsp))),
+        ] + flagLine(t)
     }
 
     // MARK: - Parts
@@ -210,7 +220,7 @@ package struct TransitionView {
     }
 
     private func stack(_ t: Transition) -> [StyledText] {
-        guard t.before.rsp != t.after.rsp else { return [] }
+        guard t.before.rsp != t.after.rsp || t.family == .iret && t.before.ss != t.after.ss else { return [] }
         let text =
             "   " + "ss   \(change16(t.before.ss, t.after.ss))".padded(to: 22)
             + "rsp \(change(t.before.rsp, t.after.rsp))"
@@ -224,10 +234,12 @@ package struct TransitionView {
 
     /// `IF 1 → 0` for each flag that governs the processor and has changed.
     private func flagChanges(_ t: Transition, gap: Int) -> String {
-        let changes = Self.flags.compactMap { name, bit -> String? in
+        var changes = Self.flags.compactMap { name, bit -> String? in
             let (before, after) = (t.before.rflags & bit != 0, t.after.rflags & bit != 0)
             return before == after ? nil : "\(name) \(before ? 1 : 0) → \(after ? 1 : 0)"
         }
+        let levels = [t.before, t.after].map { $0.rflags >> 12 & 3 }
+        if levels[0] != levels[1] { changes.append("IOPL \(levels[0]) → \(levels[1])") }
         return changes.isEmpty ? "" : String(repeating: " ", count: gap) + changes.joined(separator: "  ")
     }
 
@@ -240,10 +252,10 @@ package struct TransitionView {
     private func fault(_ t: Transition) -> String {
         guard let vector = t.vector else { return t.cause }
         if vector == 14, let code = t.errorCode {
-            return "address \(Numbers.hex(t.address ?? 0)): \(PageFaultWords.text(code))"
+            return "address \(Numbers.hex(t.address ?? 0)): \(guest.words(ofPageFault: code))"
         }
-        guard let code = t.errorCode, code != 0 else { return "at \(place.text(t.before.rip))" }
-        return "at \(place.text(t.before.rip)), \(SelectorErrorWords.text(code))"
+        let words = t.errorCode.map { ErrorCodeWords.text($0, vector: vector) } ?? ""
+        return "at \(place.text(t.before.rip))" + (words.isEmpty ? "" : ", \(words)")
     }
 
     /// The transition as JSON.
@@ -263,33 +275,5 @@ package struct TransitionView {
             ("errorCode", t.errorCode.map { .integer($0) } ?? .null),
             ("address", t.address.map { .integer($0) } ?? .null),
         ])
-    }
-}
-
-/// The error code of a page fault in words.
-///
-/// SDM vol. 3 section 4.7.
-package enum PageFaultWords {
-    package static func text(_ code: UInt32) -> String {
-        let access = code & 1 << 4 != 0 ? "instruction fetch" : code & 1 << 1 != 0 ? "write" : "read"
-        let mode = code & 1 << 2 != 0 ? "user" : "supervisor"
-        let why =
-            code & 1 << 3 != 0
-            ? "a reserved bit is set"
-            : code & 1 << 5 != 0
-                ? "its protection key forbids it"
-                : code & 1 != 0 ? "the page forbids it" : "the page is not present"
-        return "\(mode) \(access), \(why)"
-    }
-}
-
-/// The error code of a fault that names a selector, in words.
-///
-/// SDM vol. 3 section 6.13.
-package enum SelectorErrorWords {
-    package static func text(_ code: UInt32) -> String {
-        let index = Numbers.hex(code >> 3)
-        let table = code & 2 != 0 ? "IDT vector \(index)" : "\(code & 4 != 0 ? "LDT" : "GDT") entry \(index)"
-        return table + (code & 1 != 0 ? ", during the delivery of another event" : "")
     }
 }
