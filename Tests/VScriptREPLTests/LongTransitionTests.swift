@@ -79,7 +79,7 @@ struct LongTransitionTests {
     }
 
     @Test(
-        "a hypercall is an exit by the manual's name with its number",
+        "a hypercall is an exit by the manual's name with its number, and the entry tells its result",
         arguments: [
             ("vmx", "vmcall", "── 0 → root ── VM exit: VMCALL (18)"),
             ("svm", "vmmcall", "── 0 → root ── #VMEXIT: VMMCALL (0x81)"),
@@ -94,6 +94,10 @@ struct LongTransitionTests {
         #expect(lines.contains("guest rip 0xffffffff80001005, length 3"))
         #expect(lines.contains("hypercall 0x5a"))
         #expect(session.repl.prompt.plain == "demo root> ")
+        let entry = session.say("s")
+        #expect(entry.contains("   hypercall 0x5a → 0x63\n"))
+        #expect(entry.contains("── root → 0 ── VM entry ──"))
+        #expect(entry.contains("   rip  +3 → 0xffffffff80001008\n"))
     }
 
     @Test("an exit out of ring 3 tells the ring the guest was in", arguments: ["vmx", "svm"])

@@ -14,7 +14,9 @@ final class GuestObject: TabledObject, EventSource {
     private var handlers: [ObjectIdentifier: (handler: Handler, id: HandlerID)] = [:]
     /// What a handler threw; the run ends with it.
     private var handlerError: (any Error)?
-    private(set) var isRunning = false
+    private var isHeld = false
+    /// Whether handlers can answer: a script runs the guest, or somebody else does.
+    var isRunning: Bool { isHeld || guest.isRunning }
     /// Why it cannot run at all.
     var refusal: (any Error)?
     private(set) var lastStop: StopObject?
@@ -136,7 +138,7 @@ final class GuestObject: TabledObject, EventSource {
         handlerError = nil
         let context = arguments.context
         var left = limits
-        isRunning = true
+        isHeld = true
         return try context.inTurns { [self] in
             let start = (instructions: guest.instructions, time: guest.time)
             var (isPaused, slices) = (false, 0)
@@ -149,19 +151,19 @@ final class GuestObject: TabledObject, EventSource {
                     return !isPaused
                 }
             } catch {
-                isRunning = false
+                isHeld = false
                 throw error
             }
             let used = (instructions: guest.instructions &- start.instructions, time: guest.time &- start.time)
             left.spend(instructions: used.instructions, time: used.time)
             if isPaused, !isDone(result) {
                 do { try session.count(instructions: used.instructions, time: used.time) } catch {
-                    isRunning = false
+                    isHeld = false
                     throw error
                 }
                 return nil
             }
-            isRunning = false
+            isHeld = false
             if let error = handlerError {
                 handlerError = nil
                 throw error
@@ -174,19 +176,19 @@ final class GuestObject: TabledObject, EventSource {
 
     /// Lets something else than a script run the guest; handlers work, and what they throw is thrown.
     func serving(_ body: () -> Void) throws {
-        isRunning = true
+        isHeld = true
         body()
-        isRunning = false
+        isHeld = false
         try checkFailure()
     }
 
     /// The guest is about to run in turns with others.
     func beginTurns() {
         handlerError = nil
-        isRunning = true
+        isHeld = true
     }
 
-    func endTurns() { isRunning = false }
+    func endTurns() { isHeld = false }
 
     /// Whether a handler has thrown something that ends the run.
     var hasFailed: Bool { handlerError != nil }

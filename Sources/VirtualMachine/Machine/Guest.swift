@@ -40,7 +40,7 @@ public final class Guest {
     /// Why the current run must stop, set by handlers.
     var stopRequest: (reason: Stop.Reason, detail: String, event: GuestEvent?)?
     /// True while `run` is on the stack.
-    var isRunning = false
+    package internal(set) var isRunning = false
     /// True while `run` has nothing of the guest under way.
     var isBetweenInstructions = false
     /// A handler has asked for a reset.
