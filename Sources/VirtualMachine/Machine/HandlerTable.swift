@@ -125,12 +125,14 @@ final class HandlerTable {
     /// The instructions that are waited for.
     var watchedInstructions: InstructionWatch {
         var watch = InstructionWatch()
+        var addresses: Set<UInt64> = []
         for entry in entries {
             if entry.filter.kind == .instruction { watch.patterns.formUnion(entry.filter.patterns) }
             guard entry.filter.kind == .exec else { continue }
             let range = entry.filter.numbers ?? 0...UInt64.max
-            if range.count(isAtMost: 1) { watch.addresses.insert(range.lowerBound) } else { watch.ranges.append(range) }
+            if range.count(isAtMost: 1) { addresses.insert(range.lowerBound) } else { watch.ranges.append(range) }
         }
+        watch.addresses = addresses
         return watch
     }
 }

@@ -2,7 +2,7 @@ import X86
 
 /// The instructions that are reported before they execute.
 package struct InstructionWatch: Equatable, Sendable {
-    /// Single addresses (RIP).
+    /// Single addresses (RIP), best set all at once.
     package var addresses: Set<UInt64> = [] { didSet { ordered = addresses.sorted() } }
     /// The same in order: a search in a few numbers costs less than a hash.
     private var ordered: [UInt64] = []
