@@ -114,6 +114,24 @@ private typealias Layout = TestMachine.Layout
         #expect(labels["victim"] != nil)
     }
 
+    /// STOSB changes its own prefix to NOP with the fourth iteration, so the bytes behind are what is executed next: NOP,
+    /// and STOSB once.
+    @Test(arguments: [true, false])
+    func iterationsThatWriteOverTheirInstructionEndIt(blockCacheEnabled: Bool) throws {
+        let machine = try machine(blockCacheEnabled: blockCacheEnabled)
+        machine.state.rdi = Layout.code - 3
+        machine.state.rax = 0x90
+        machine.state.rcx = 10
+        try machine.load("rep stosb\nhlt")
+        #expect(machine.run(100) == .halted)
+        #expect(machine.state.rcx == 6)
+        // With the fifth element STOSB itself has been overwritten; it had been fetched.
+        #expect(machine.state.rdi == Layout.code + 2)
+        #expect(machine.read(Layout.code, as: UInt16.self) == 0x9090)
+        // Four iterations, NOP, STOSB, HLT.
+        #expect(machine.state.time == 7)
+    }
+
     @Test func indicesWrapAtTheAddressSize() throws {
         let machine = try TestMachine()
         machine.prepare(.protected)

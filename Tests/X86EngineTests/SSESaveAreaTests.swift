@@ -284,4 +284,16 @@ struct SSESaveAreaTests {
         bench.write([UInt8](repeating: 0xFF, count: 40), at: Self.header + 24)
         #expect(bench.execute(Self.xrstor) == nil)
     }
+
+    /// Of a store inside one page there is nothing to write to the next, wherever code lies: physical address 0 too.
+    @Test(arguments: ["fnsave [0x110000]", "fxsave [0x110000]", "movups [0x110000], xmm0"])
+    func blockStoresTouchOnlyTheirOwnPages(instruction: String) throws {
+        let machine = try TestMachine()
+        machine.prepare(.long)
+        machine.state.cr4 |= CR4.OSFXSR
+        try machine.load(instruction + "\nhlt", at: 0x800)
+        machine.state.rip = 0x800
+        #expect(machine.run() == .halted)
+        #expect(machine.stoppedVector == nil)
+    }
 }

@@ -5,12 +5,14 @@ extension HardwareMonitor {
     /// Decides what becomes of the guest after an exit.
     func handle(_ exit: VMExit) -> ExitDisposition {
         statistics.countExit(exit.code)
+        let interrupt = injectedVector
+        injectedVector = nil
         if exit.cause.isFailedEntry {
             // The guest's processor still has the state: a state that the guest can be in but VM entry refuses. The
-            // instruction is interpreted.
+            // instruction is interpreted, behind an interrupt that has been taken from the controllers.
             guest.takeTransitionCounters(from: machine)
             _ = left(.exit(exit))
-            pending = .interpret
+            pending = interrupt.map { .interrupt(vector: $0) } ?? .interpret
             return .stop
         }
         takeBack()

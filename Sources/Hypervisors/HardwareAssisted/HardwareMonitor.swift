@@ -28,6 +28,8 @@ package final class HardwareMonitor: GuestMonitor {
     @exclusivity(unchecked) private var knownWatched: EventKinds = []
     /// A page fault was injected at an instruction that did not have RF set.
     @exclusivity(unchecked) var injectedResumeFlag = false
+    /// The vector of the interrupt that the entry in hand is to deliver.
+    @exclusivity(unchecked) var injectedVector: UInt8?
 
     /// What is to be done on the guest's processor before the guest goes on.
     enum PendingWork {
@@ -38,6 +40,8 @@ package final class HardwareMonitor: GuestMonitor {
         case deliver(Fault)
         /// An event whose delivery was interrupted.
         case redeliver(VectoringEvent)
+        /// An interrupt that an entry was to deliver.
+        case interrupt(vector: UInt8)
         /// What an observer has decided about the instruction at RIP.
         case settle(EventVerdict)
     }
@@ -158,6 +162,7 @@ package final class HardwareMonitor: GuestMonitor {
         case .nothing, .interpret, .settle: break
         case .deliver(let fault): guest.deliver(fault)
         case .redeliver(let event): guest.redeliver(event)
+        case .interrupt(let vector): guest.deliverInterrupt(vector: vector)
         }
         pending = .nothing
         shadow?.reset()
@@ -179,6 +184,7 @@ package final class HardwareMonitor: GuestMonitor {
             return result
         case .deliver(let fault): guest.deliver(fault)
         case .redeliver(let event): guest.redeliver(event)
+        case .interrupt(let vector): guest.deliverInterrupt(vector: vector)
         case .settle(let verdict): _ = guest.settle(verdict)
         }
         return nil
@@ -241,6 +247,7 @@ package final class HardwareMonitor: GuestMonitor {
         if machine.watchedMemory != guest.watchedMemory { machine.watchedMemory = guest.watchedMemory }
         var controls = HardwareControls()
         controls.injection = injection.vector
+        injectedVector = injection.vector
         controls.interruptWindow = s.pointee.signals & Signal.interrupt != 0 && injection.vector == nil
         controls.allModelSpecificRegisters = knownWatched.contains(.modelSpecificRegister)
         controls.exceptions = knownWatched.contains(.exception) ? .max : neededExceptions

@@ -77,6 +77,18 @@ package final class SoftwareMonitor: GuestMonitor {
         .init(slot: 0x1FD, window: 0x5800_0000), .init(slot: 0x033, window: 0x3000_0000),
     ]
 
+    private static func base(of placement: ShadowPaging.Placement) -> UInt64 {
+        UInt64(bitPattern: Int64(bitPattern: UInt64(placement.slot) << 55) >> 16)
+    }
+
+    /// Whether the region can be at a linear address: a kernel that reads there, where it has mapped nothing, finds the
+    /// monitor's memory instead of a page fault.
+    package static func canHoldRegion(_ address: UInt64) -> Bool {
+        placements.contains { place in
+            [base(of: place), place.window].contains { address &- $0 < MonitorLayout.regionSize }
+        }
+    }
+
     private func setUpMachine() {
         let s = machine.state
         s.pointee.cr0 = CR0.PE | CR0.PG | CR0.WP | CR0.NE | CR0.ET
@@ -90,7 +102,7 @@ package final class SoftwareMonitor: GuestMonitor {
     /// Puts the region at a place.
     private func place(_ placement: ShadowPaging.Placement) {
         shadow.placement = placement
-        base = UInt64(bitPattern: Int64(bitPattern: UInt64(placement.slot) << 55) >> 16)
+        base = Self.base(of: placement)
         memory.writeTables(base: base)
         let s = machine.state
         s.pointee.gdtr = DescriptorTableRegister(base: base &+ MonitorLayout.gdt, limit: 0x27)

@@ -29,11 +29,10 @@ final class CrossingListener: MonitorObserver {
         _ direction: MonitorCrossing.Direction, _ reason: ExitReason, level: UInt8, code: () -> UInt64?
     ) -> Bool {
         // What the call was is told at the entry.
-        guard reason != .hypercall, let table, table.take(direction, reason, level: level, code: code) else {
-            return false
-        }
+        if case .hypercall = reason { return false }
+        guard let table, table.take(direction, reason, level: level, code: code) else { return false }
         transitions.number()
-        if direction == .entry, call != nil { call = nil }
+        if case .entry = direction, call != nil { call = nil }
         return true
     }
 

@@ -156,6 +156,9 @@ extension Processor {
             if s.pointee.systemFlags & RFLAGS.VIP != 0, let fault = virtualInterruptFault() { throw fault }
             var instruction = try fetchInstruction()
             control.pointee.interpretedInstruction = instruction
+            if instruction.prefixes.rawValue & Prefixes.anyRepeat.rawValue != 0 {
+                try markInterpretedCode(instruction.length)
+            }
             if let failure = unavailable(&instruction) { throw failure }
             s.pointee.nextRIP = nextAddress(after: instruction.length)
             if isGuest { try interceptInstruction(instruction) }
@@ -173,6 +176,21 @@ extension Processor {
             s.pointee.interruptShadow = shadow
             if error.isSuspension { return }
             deliver(error)
+        }
+    }
+
+    /// Has iterations that write over their own instruction end it, as they do where it is part of a block: what comes
+    /// next is fetched anew.
+    private func markInterpretedCode(_ length: UInt8) throws(Fault) {
+        let s = state
+        let start = s.pointee.mode.code == 64 ? s.pointee.rip : (s.pointee.cs.base &+ s.pointee.rip) & 0xFFFF_FFFF
+        var done = 0
+        while done < Int(length) {
+            let physical = try translateForFetch(wrapLinear(start &+ UInt64(done)))
+            let offset = Int(physical & 0xFFF)
+            let count = min(Int(length) - done, 0x1000 - offset)
+            if let page = ramPage(physical) { memory.markCode(page: page, offset: offset, count: count) }
+            done += count
         }
     }
 

@@ -71,7 +71,7 @@ extension PhysicalMemory {
 
     /// Writes inside one page, and drops the blocks or translations that were made from the old bytes.
     func write(page: Int, offset: Int, bytes: UnsafeRawBufferPointer) {
-        guard let source = bytes.baseAddress else { return }
+        guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
         let flags = pageFlags[page]
         // SAFETY: callers keep `offset + bytes.count` inside the page.
         let target = pointer(toPage: page) + offset
