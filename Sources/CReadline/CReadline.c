@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -29,6 +30,8 @@ static int wake_file = -1;
 /// Keys taken from the terminal before readline wanted them.
 static unsigned char queue[1 << 16];
 static size_t queue_start, queue_end;
+/// How many keys the terminal held when the interrupt key made a signal; -1 if it has not. Written by its handler.
+static volatile sig_atomic_t keys_before_interrupt = -1;
 /// A text is being pasted: readline asks for keys until its end, whatever they are.
 static bool is_pasting;
 /// Readline has not taken the key yet that it was called for.
@@ -383,17 +386,41 @@ enum creadline_result creadline_read(const char *prompt, int wake, char **text) 
     return CREADLINE_LINE;
 }
 
-bool creadline_gather(void) {
+/// Takes so many keys from the terminal, or as many as it holds.
+static void gather(size_t limit) {
     if (queue_start == queue_end) queue_start = queue_end = 0;
-    bool any = false;
+    if (limit > sizeof queue - queue_end) limit = sizeof queue - queue_end;
     struct pollfd file = {.fd = STDIN_FILENO, .events = POLLIN};
-    while (queue_end < sizeof queue && poll(&file, 1, 0) > 0) {
-        ssize_t count = read(STDIN_FILENO, queue + queue_end, sizeof queue - queue_end);
+    while (limit > 0 && poll(&file, 1, 0) > 0) {
+        ssize_t count = read(STDIN_FILENO, queue + queue_end, limit);
         if (count <= 0) break;
         queue_end += (size_t)count;
+        limit -= (size_t)count;
     }
-    for (size_t at = queue_start; at < queue_end; at++) any = any || queue[at] == interrupt_key;
-    return any;
+}
+
+bool creadline_gather(void) {
+    keys_before_interrupt = -1;
+    gather(sizeof queue);
+    return memchr(queue + queue_start, interrupt_key, queue_end - queue_start) != NULL;
+}
+
+void creadline_note_interrupt(void) {
+    int count = 0;
+    if (ioctl(STDIN_FILENO, FIONREAD, &count) == 0) keys_before_interrupt = count;
+}
+
+void creadline_settle_interrupt(void) {
+    int count = keys_before_interrupt;
+    keys_before_interrupt = -1;
+    if (count < 0) return;
+    gather((size_t)count);
+    size_t end = queue_end;
+    while (end > queue_start && queue[end - 1] != '\r' && queue[end - 1] != '\n') end--;
+    if (end == queue_start || queue_end == sizeof queue) return;
+    memmove(queue + end + 1, queue + end, queue_end - end);
+    queue[end] = interrupt_key;
+    queue_end++;
 }
 
 bool creadline_has_gathered(void) { return queue_start < queue_end; }

@@ -1,3 +1,4 @@
+import CReadline
 import Foundation
 import Synchronization
 import VScript
@@ -92,7 +93,7 @@ final class InteractiveSession {
             interrupt.isEditing = true
             repl.clearInterrupt()
             let input = editor.read(prompt: repl.prompt)
-            interrupt.isEditing = false
+            interrupt.endEditing()
             switch input {
             case .end:
                 if terminal != nil { Self.write("\n") }
@@ -153,7 +154,12 @@ final class SessionInterrupt {
         Foundation.signal(SIGINT) { _ in
             guard let state = SessionInterrupt.current else { return }
             let error = errno
-            if state.isEditing.load(ordering: .relaxed) { state.wake.wake() } else { state.interrupt() }
+            if state.isEditing.load(ordering: .relaxed) {
+                state.wake.wake()
+            } else {
+                state.interrupt()
+                creadline_note_interrupt()
+            }
             errno = error
         }
     }
@@ -161,6 +167,12 @@ final class SessionInterrupt {
     var isEditing: Bool {
         get { state.isEditing.load(ordering: .relaxed) }
         set { state.isEditing.store(newValue, ordering: .relaxed) }
+    }
+
+    /// From now on the signal interrupts what runs; so does one that came too late for the line.
+    func endEditing() {
+        isEditing = false
+        if state.wake.drain() { signal() }
     }
 
     /// Interrupts what runs, as the signal does.

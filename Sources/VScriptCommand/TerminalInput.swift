@@ -29,7 +29,8 @@ final class TerminalInput {
         tcsetattr(STDIN_FILENO, TCSADRAIN, &settings)
     }
 
-    /// Runs something while keys are neither shown nor gathered to lines, and Ctrl-C interrupts.
+    /// Runs something while keys are neither shown nor gathered to lines, and Ctrl-C interrupts: also what was typed
+    /// ahead of it.
     ///
     /// - Parameters:
     ///   - interrupt: Called before `body` if Ctrl-C was pressed between the line and now.
@@ -40,13 +41,15 @@ final class TerminalInput {
         guard let original, tcgetattr(STDIN_FILENO, &settings) == 0 else { return body() }
         let before = settings
         settings.c_lflag &= ~tcflag_t(ECHO | ICANON)
-        settings.c_lflag |= tcflag_t(NOFLSH)
+        // An editor of lines cannot tell which of them were there before Ctrl-C, which is to stop those too.
+        if keepsKeys { settings.c_lflag |= tcflag_t(NOFLSH) }
         settings[control: VINTR] = original[control: VINTR]
         settings.c_iflag |= original.c_iflag & tcflag_t(IXON)
         tcsetattr(STDIN_FILENO, TCSANOW, &settings)
         defer {
             var before = before
             tcsetattr(STDIN_FILENO, TCSANOW, &before)
+            if keepsKeys { creadline_settle_interrupt() }
         }
         if keepsKeys, creadline_gather() { interrupt() }
         return body()

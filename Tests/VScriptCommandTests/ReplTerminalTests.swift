@@ -222,6 +222,39 @@ struct ReplTerminalTests {
         }
     }
 
+    @Test("Ctrl-C stops also what was typed ahead of it, and the line begun after that stays")
+    func interruptTypedAheadWhileRunning() throws {
+        try withSpinner { path in
+            let terminal = try ReplTerminal([path])
+            for round in 1...5 {
+                terminal.wait(for: "demo r3> ")
+                terminal.type("print(\"go\" + \"\(round)\"); while true { }\r")
+                terminal.wait(for: "go\(round)\n")
+                terminal.type("c\r40 +\u{3}")
+                terminal.wait(for: "stopped: interrupted")
+                terminal.type(" \(round)\r")
+                terminal.wait(for: "\n\(40 + round)\n")
+            }
+        }
+    }
+
+    @Test("on a dumb terminal Ctrl-C drops what was typed ahead of it")
+    func interruptTypedAheadOnDumbTerminal() throws {
+        try withSpinner { path in
+            let terminal = try ReplTerminal([path], environment: ["TERM": "dumb"])
+            for round in 1...5 {
+                terminal.wait(for: "demo r3> ")
+                terminal.type("print(\"go\" + \"\(round)\"); while true { }\r")
+                terminal.wait(for: "go\(round)\n")
+                terminal.type("c\r40 +\u{3}")
+                terminal.wait(for: "interrupted")
+                terminal.wait(for: "demo r3> ")
+                terminal.type("40 + \(round)\r")
+                terminal.wait(for: "\n\(40 + round)\n")
+            }
+        }
+    }
+
     @Test("random keys neither end nor hang it", arguments: 0..<8)
     func fuzz(seed: UInt64) throws {
         let terminal = try ReplTerminal()

@@ -46,6 +46,13 @@ void creadline_set_interrupt_key(unsigned char key);
 /// Takes the keys that the terminal holds, for the lines to come; whether the interrupt key is among them.
 bool creadline_gather(void);
 
+/// Notes that the interrupt key made a signal after the keys that the terminal holds now; for the signal's handler.
+void creadline_note_interrupt(void);
+
+/// Puts the interrupt key where it was pressed among the keys, if that was noted: behind the last Enter before it, whose
+/// line it is to stop; what has been typed of a line after that stays.
+void creadline_settle_interrupt(void);
+
 /// Whether there are such keys.
 bool creadline_has_gathered(void);
 

@@ -128,7 +128,7 @@ package final class Handler: TabledObject {
     private unowned(unsafe) let interpreter: Interpreter
     /// Takes the handler out; set by the source it was installed in.
     package var remove: (() -> Void)?
-    package private(set) var isOff = false
+    @exclusivity(unchecked) package private(set) var isOff = false
 
     init(
         _ filter: EventPattern, span: SourceSpan, use: EventUse, body: Cell, in interpreter: Interpreter

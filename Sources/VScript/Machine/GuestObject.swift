@@ -13,7 +13,7 @@ final class GuestObject: TabledObject, EventSource {
     /// Handlers that are installed.
     private var handlers: [ObjectIdentifier: (handler: Handler, id: HandlerID)] = [:]
     /// What a handler threw; the run ends with it.
-    private var handlerError: (any Error)?
+    @exclusivity(unchecked) private var handlerError: (any Error)?
     private var isHeld = false
     /// Whether handlers can answer: a script runs the guest, or somebody else does.
     var isRunning: Bool { isHeld || guest.isRunning }

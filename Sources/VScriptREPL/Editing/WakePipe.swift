@@ -35,9 +35,12 @@ package final class WakePipe: Sendable {
         _ = write(writeEnd, &byte, 1)
     }
 
-    /// Forgets what has been told.
-    package func drain() {
+    /// Forgets what has been told; whether there was anything.
+    @discardableResult
+    package func drain() -> Bool {
         var bytes = [UInt8](repeating: 0, count: 64)
-        while read(readEnd, &bytes, bytes.count) > 0 {}
+        var any = false
+        while read(readEnd, &bytes, bytes.count) > 0 { any = true }
+        return any
     }
 }

@@ -167,6 +167,7 @@ public final class GuestHistory {
     /// - Returns: Whether it is there.
     @discardableResult
     public func go(to position: UInt64, checkpoint: (() -> Bool)? = nil) -> Bool {
+        if let checkpoint, !checkpoint() { return false }
         let target = max(position, start)
         begin()
         defer { end() }
@@ -193,6 +194,7 @@ public final class GuestHistory {
         defer { self.end() }
         var end = position
         for entry in entries.filter({ $0.position < position }).reversed() {
+            if let checkpoint, !checkpoint() { return nil }
             guard restore(entry) else { return nil }
             var found: (filter: Int, event: GuestEvent)?
             // The event of the instruction that the guest stands at may have been reported already.

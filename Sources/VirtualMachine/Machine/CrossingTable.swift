@@ -26,15 +26,18 @@ final class CrossingTable {
     private let entries: UnsafeMutableBufferPointer<Record>
     /// Keeps alive what the records refer to.
     private let handlers: [HandlerTable.Entry]
+    // SAFETY: the guest owns the log, and the listener that calls this.
+    private unowned(unsafe) let transitions: TransitionLog
 
     /// `areKept` says that all handlers count as looking at their events: a history is kept, which has what they did.
-    init(_ handlers: [HandlerTable.Entry], areKept: Bool) {
+    init(_ handlers: [HandlerTable.Entry], areKept: Bool, _ transitions: TransitionLog) {
         func records(_ kind: GuestEvent.Kind, _ direction: MonitorCrossing.Direction) -> [Record] {
             handlers.filter { $0.filter.kind == kind }.compactMap { Record($0, direction, areKept: areKept) }
         }
         exits = Self.memory(records(.vmexit, .exit) + records(.transition, .exit))
         entries = Self.memory(records(.transition, .entry) + records(.vmentry, .entry))
         self.handlers = handlers
+        self.transitions = transitions
     }
 
     deinit {
@@ -48,7 +51,7 @@ final class CrossingTable {
         return buffer
     }
 
-    /// Calls the handlers of a crossing; false, with none called, if one of them looks at it.
+    /// Numbers a crossing and calls its handlers; false, with nothing done, if one of them looks at it.
     func take(
         _ direction: MonitorCrossing.Direction, _ reason: ExitReason, level: UInt8, code: () -> UInt64?
     ) -> Bool {
@@ -65,6 +68,7 @@ final class CrossingTable {
             return !record.hasNumbers || code().map { record.numbers.contains($0) } ?? false
         }
         for record in records where record.isObserver && accepts(record) { return false }
+        transitions.number()
         for record in records where !record.isObserver && accepts(record) {
             // SAFETY: the table has the entry, and whoever calls has the table.
             record.entry._withUnsafeGuaranteedRef { entry in

@@ -7,9 +7,13 @@ final class CrossingListener: MonitorObserver {
     private unowned(unsafe) let guest: Guest
     private unowned(unsafe) let transitions: TransitionLog
     /// Handlers that do not look at crossings; nil while all crossings are recorded.
-    var table: CrossingTable?
+    @exclusivity(unchecked) var table: CrossingTable?
     /// The call that has left the guest, until it goes on.
-    private var call: Transition.Call?
+    private var call: Transition.Call? {
+        didSet { isCalling = call != nil }
+    }
+    /// Whether there is one, without a copy of it.
+    @exclusivity(unchecked) private var isCalling = false
     /// The number of the exit whose reason is told later, and what a call to the hypervisor would have in its registers.
     private var unexplained: (number: UInt64, registers: CallRegisters)?
 
@@ -31,8 +35,7 @@ final class CrossingListener: MonitorObserver {
         // What the call was is told at the entry.
         if case .hypercall = reason { return false }
         guard let table, table.take(direction, reason, level: level, code: code) else { return false }
-        transitions.number()
-        if case .entry = direction, call != nil { call = nil }
+        if case .entry = direction, isCalling { call = nil }
         return true
     }
 

@@ -47,7 +47,8 @@ extension Guest {
         let listens = transitions.isRecording || handlers.watchesCrossings
         monitor?.observer = listens ? crossingListener : nil
         crossingListener.table =
-            listens && !transitions.isRecording ? CrossingTable(handlers.entries, areKept: effects != nil) : nil
+            listens && !transitions.isRecording
+            ? CrossingTable(handlers.entries, areKept: effects != nil, transitions) : nil
         // While a history is kept, it has what all handlers did.
         platform.setNotices(
             effects != nil

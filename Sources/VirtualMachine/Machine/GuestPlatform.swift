@@ -12,14 +12,14 @@ package final class GuestPlatform: ProcessorEnvironment {
     /// Receives the events that nobody looks at; the observer never hears of them.
     ///
     /// Kept alive by `noticeTable`: references are not counted for each event.
-    private var notices: Unmanaged<NoticeTable>?
+    @exclusivity(unchecked) private var notices: Unmanaged<NoticeTable>?
     private var noticeTable: NoticeTable?
     /// How many events are being noticed.
-    private var noticing = 0
+    @exclusivity(unchecked) private var noticing = 0
     /// Whether the current table may be noticing one of them.
-    private var isTableOpen = false
+    @exclusivity(unchecked) private var isTableOpen = false
     /// Former tables that may be.
-    private var openTables: [NoticeTable] = []
+    @exclusivity(unchecked) private var openTables: [NoticeTable] = []
     /// Told of each access to a device that a monitor has done by its host; nil where it has the devices itself.
     var deviceAccessed: (() -> Void)?
     /// How often a port or the memory of a device was read or written, the local APIC's apart.

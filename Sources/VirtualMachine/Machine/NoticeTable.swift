@@ -1,3 +1,4 @@
+import X86
 import X86Engine
 
 /// Handlers of the processor's events that do not look at them, so that nothing has to be made for them.
@@ -11,10 +12,41 @@ final class NoticeTable {
         /// The rings before and after, or `any`.
         let from: UInt8
         let to: UInt8
-        let numbers: ClosedRange<UInt64>
+        let subject: Subject
         let entry: Unmanaged<HandlerTable.Entry>
 
         static let any: UInt8 = .max
+
+        /// Whether the handler waits for what has happened, apart from its kind and level.
+        func accepts(_ event: ProcessorEvent, _ number: UInt64) -> Bool {
+            switch subject {
+            case .numbers(let numbers): return numbers.contains(number)
+            case .memory(let watch):
+                guard case .memory(let access) = event else { return false }
+                return watch.accepts(access)
+            case .instructions(let patterns):
+                guard case .instruction(let found) = event else { return false }
+                return patterns.contains { $0.accepts(found) }
+            }
+        }
+    }
+
+    /// What a handler looks at beyond the kind of an event.
+    private enum Subject {
+        case numbers(ClosedRange<UInt64>)
+        case memory(MemoryWatch)
+        case instructions(UnsafeBufferPointer<InstructionPattern>)
+
+        init(_ filter: EventFilter) {
+            switch filter.processorKinds {
+            case .memory: self = .memory(filter.memoryWatch)
+            case .instruction:
+                let patterns = UnsafeMutableBufferPointer<InstructionPattern>.allocate(capacity: filter.patterns.count)
+                _ = patterns.initialize(from: filter.patterns)
+                self = .instructions(UnsafeBufferPointer(patterns))
+            case _: self = .numbers(filter.numbers ?? 0...UInt64.max)
+            }
+        }
     }
 
     /// The kinds of event all of whose handlers are here.
@@ -30,9 +62,7 @@ final class NoticeTable {
     ///
     /// `observed` are the kinds that others look at.
     init?(_ entries: [HandlerTable.Entry], observed: EventKinds, _ transitions: TransitionLog, _ processor: Processor) {
-        // What these wait for is more than a number.
-        let others: EventKinds = [.memory, .instruction]
-        var looking = observed.union(others)
+        var looking = observed
         for entry in entries where entry.notice == nil { looking.insert(entry.filter.processorKinds) }
         var kinds: EventKinds = []
         var records: [Record] = []
@@ -46,7 +76,7 @@ final class NoticeTable {
             records.append(
                 Record(
                     kind: kind.rawValue, from: filter.from?.ring ?? Record.any, to: filter.to?.ring ?? Record.any,
-                    numbers: filter.numbers ?? 0...UInt64.max, entry: Unmanaged.passUnretained(entry)))
+                    subject: Subject(filter), entry: Unmanaged.passUnretained(entry)))
         }
         guard !kinds.isEmpty else { return nil }
         self.kinds = kinds.rawValue
@@ -57,7 +87,12 @@ final class NoticeTable {
         self.processor = processor
     }
 
-    deinit { records.deallocate() }
+    deinit {
+        for record in records {
+            if case .instructions(let patterns) = record.subject { patterns.deallocate() }
+        }
+        records.deallocate()
+    }
 
     /// Calls the handlers of an event; false if somebody looks at events of its kind.
     func take(_ event: ProcessorEvent) -> Bool {
@@ -70,7 +105,7 @@ final class NoticeTable {
         if outline.levels != nil { transitions.number() }
         for record in records where record.kind == kind {
             guard record.from == Record.any || record.from == from, record.to == Record.any || record.to == to,
-                record.numbers.contains(outline.number)
+                record.accepts(event, outline.number)
             else { continue }
             // SAFETY: the table has the entry, and the platform keeps the table meanwhile.
             record.entry._withUnsafeGuaranteedRef { entry in

@@ -13,7 +13,7 @@ public final class TransitionLog {
     /// The technique of the hypervisor that the guest is on.
     private(set) var technique = Technique.bare
     /// The number of the last transition, recorded or not.
-    package private(set) var sequence: UInt64 = 0
+    @exclusivity(unchecked) package private(set) var sequence: UInt64 = 0
 
     /// How many records are kept; the oldest go first.
     public var capacity = 65_536

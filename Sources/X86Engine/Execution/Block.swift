@@ -1,3 +1,5 @@
+import X86
+
 /// A run of predecoded instructions that begins at one address and is entered only there.
 ///
 /// Its operations lie in the same arena; after the last one there is room for `BlockLinks`.
@@ -15,8 +17,10 @@ struct Block {
     var mode: ExecutionMode
     /// For the stand-in that lists a crossing block under its second page: the block itself.
     var primary: UnsafeMutablePointer<Block>?
-    /// Begins at a watched address: entered by the dispatcher only, which reports it.
+    /// Begins at a watched address or with a watched instruction: entered by the dispatcher only, which reports it.
     var isWatched = false
+    /// The watched instruction that it begins with.
+    var watchedOperation: InstructionPattern?
     /// How many instructions it holds.
     var count: UInt32
     /// RAM page of the first byte.

@@ -34,6 +34,7 @@ extension Processor {
         let watchesAddresses = watched.watchesAddresses
         let watchesPatterns = !watched.patterns.isEmpty
         var isWatched = watchesAddresses && watched.contains(rip)
+        var watchedOperation: InstructionPattern?
         while count < Self.longestBlock && retired < limit && !ended {
             if count > 0 && watchesAddresses && watched.contains(rip) {
                 ended = true
@@ -67,6 +68,7 @@ extension Processor {
                     continue
                 }
                 isWatched = true
+                watchedOperation = InstructionPattern(instruction)
             }
             if let failure = unavailable(&instruction) {
                 if count == 0 { throw failure }
@@ -121,7 +123,7 @@ extension Processor {
             to: Block(
                 rip: state.pointee.rip, linear: position.linear, host: position.host, secondHost: secondHost,
                 operations: operations, nextOnPage: nil, mode: state.pointee.mode, primary: nil,
-                isWatched: isWatched, count: UInt32(max(retired + pending, 1)),
+                isWatched: isWatched, watchedOperation: watchedOperation, count: UInt32(max(retired + pending, 1)),
                 page: Int32(truncatingIfNeeded: position.page), byteCount: UInt32(byteCount)))
         if !keep {
             // Listed, so that writes to its own code end it, but never to be found again.

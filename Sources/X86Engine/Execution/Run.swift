@@ -60,7 +60,7 @@ extension Processor {
                     continue
                 }
                 let block = try findBlock(position)
-                if block.pointee.isWatched, reportWatchedOperation() { continue }
+                if let pattern = block.pointee.watchedOperation, report(pattern) { continue }
                 let left = s.pointee.deadline &- s.pointee.time
                 if UInt64(block.pointee.count) > left {
                     let mark = blocks.mark

@@ -96,7 +96,12 @@ extension PhysicalMemory {
         var hadCode = false
         for page in 0..<pageCount {
             let target = snapshot.pages[page]
-            guard pageFlags[page].contains(.unsaved) || savedPages[page] !== target else { continue }
+            if !pageFlags[page].contains(.unsaved) {
+                if savedPages[page] === target { continue }
+                // A page of another origin, a file's for instance, with the content that is here already: what was saved
+                // goes on being shared.
+                if let saved = savedPages[page], let target, isEqual(saved.bytes, target.bytes) { continue }
+            }
             hadCode = hadCode || pageFlags[page].contains(.code)
             // SAFETY: both are whole pages.
             if let target {

@@ -73,19 +73,22 @@ extension Processor {
 
     /// Reports the next instruction if its operation is watched; true if it was.
     func reportWatchedOperation() -> Bool {
-        let s = state
-        let here = InstructionReport(time: s.pointee.time, rip: s.pointee.rip)
-        guard !control.pointee.watchedInstructions.patterns.isEmpty, here != control.pointee.reportedOperation,
-            here != control.pointee.continuedString
-        else { return false }
+        guard !control.pointee.watchedInstructions.patterns.isEmpty else { return false }
         // A code breakpoint comes before the fetch, whose faults are raised when the instruction executes.
         if codeBreakpointsEnabled, codeBreakpointFault() != nil { return false }
         guard let instruction = try? fetchInstruction(), control.pointee.watchedInstructions.contains(instruction)
         else {
             return false
         }
+        return report(InstructionPattern(instruction))
+    }
+
+    /// Reports the next instruction, whose operation is watched; false if it was reported before.
+    func report(_ operation: InstructionPattern) -> Bool {
+        let here = InstructionReport(time: state.pointee.time, rip: state.pointee.rip)
+        guard here != control.pointee.reportedOperation, here != control.pointee.continuedString else { return false }
         control.pointee.reportedOperation = here
-        obey(environment.intercept(.instruction(InstructionPattern(instruction))))
+        obey(environment.intercept(.instruction(operation)))
         return true
     }
 
