@@ -67,12 +67,14 @@ public enum ExitReason: Int, CaseIterable, Sendable {
     case instruction
 
     /// The case's name.
-    public var name: String { "\(self)" }
+    public var name: String { Self.names[rawValue] }
+    /// By raw value, made once: a name that is found by reflection costs as much as the exit.
+    private static let names = allCases.map { "\($0)" }
 
     /// The reason of a name; nil if there is none.
     public init?(named name: String) {
-        guard let reason = Self.allCases.first(where: { $0.name == name }) else { return nil }
-        self = reason
+        guard let index = Self.names.firstIndex(of: name) else { return nil }
+        self = Self.allCases[index]
     }
 
     private static let operations: [(ExitReason, [Operation])] = [

@@ -147,11 +147,16 @@ extension VMExit {
     package static func name(ofCode code: UInt64, under technique: Technique) -> String {
         switch technique {
         case .vmx:
-            VMXExitReason(rawValue: UInt32(truncatingIfNeeded: code & 0xFFFF)).map { "\($0)" } ?? "reason \(code)"
-        case .svm: SVMExitCode(rawValue: code).description
+            vmxNames[code & 0xFFFF] ?? "reason \(code)"
+        case .svm: svmNames[code] ?? SVMExitCode(rawValue: code).description
         case .bare, .trapAndEmulate, .translate, .paravirtual: "exit \(code)"
         }
     }
+
+    private static let vmxNames = Dictionary(
+        uniqueKeysWithValues: VMXExitReason.allCases.map { (UInt64($0.rawValue), "\($0)") })
+    private static let svmNames = Dictionary(
+        uniqueKeysWithValues: SVMIntercept.allCases.map { ($0.rawValue, SVMExitCode.intercept($0).description) })
 }
 
 /// A call of a guest to its hypervisor.

@@ -158,12 +158,7 @@ package final class HardwareMonitor: GuestMonitor {
 
     package func leave() {
         // An event that was being delivered must not be lost.
-        switch pending {
-        case .nothing, .interpret, .settle: break
-        case .deliver(let fault): guest.deliver(fault)
-        case .redeliver(let event): guest.redeliver(event)
-        case .interrupt(let vector): guest.deliverInterrupt(vector: vector)
-        }
+        deliver(pending)
         pending = .nothing
         shadow?.reset()
         guest.memory.tracer = nil
@@ -176,18 +171,25 @@ package final class HardwareMonitor: GuestMonitor {
         let work = pending
         pending = .nothing
         switch work {
-        case .nothing: break
+        case .nothing, .deliver, .redeliver, .interrupt: deliver(work)
         case .interpret:
             statistics.emulated &+= 1
             let result = guest.interpretOne()
             if result == .deadline || result == .stopped { pending = work }
             return result
-        case .deliver(let fault): guest.deliver(fault)
-        case .redeliver(let event): guest.redeliver(event)
-        case .interrupt(let vector): guest.deliverInterrupt(vector: vector)
         case .settle(let verdict): _ = guest.settle(verdict)
         }
         return nil
+    }
+
+    /// Delivers the event that some work is, if it is one.
+    private func deliver(_ work: PendingWork) {
+        switch work {
+        case .nothing, .interpret, .settle: break
+        case .deliver(let fault): guest.deliver(fault)
+        case .redeliver(let event): guest.redeliver(event)
+        case .interrupt(let vector): guest.deliverInterrupt(vector: vector)
+        }
     }
 
     /// Whether the next thing to do is done on the guest's processor: whatever is due but an interrupt, and modes that
