@@ -43,6 +43,25 @@ private final class Folder {
         }
     }
 
+    @Test func pagesThatAreThereAlreadyAreSharedWithTheHistory() throws {
+        let folder = try Folder()
+        let guest = try makeGuest(counting)
+        guest.step(50_000)
+        let history = GuestHistory(guest)
+        try guest.save(to: folder.path("a"))
+        let (before, saved) = (history.memoryUse, guest.digest)
+        #expect(before > 10 * 4096)
+        try guest.load(from: folder.path("a"))
+        history.changed()
+        guest.step(10_000)
+        history.changed()
+        #expect(guest.digest != saved)
+        // Of the pages only those that the guest wrote in between are new.
+        #expect(history.memoryUse < before + 10 * 4096, "\(before), \(history.memoryUse)")
+        history.go(to: 50_000)
+        #expect(guest.digest == saved)
+    }
+
     @Test func anotherGuestGoesOnFromTheFile() throws {
         let folder = try Folder()
         let guest = try makeGuest(counting)
