@@ -1,5 +1,8 @@
 /// One report about a script: what is wrong, where, and what to do about it.
 public struct Diagnostic: Sendable, Equatable {
+    /// How many reports a script can get before it runs.
+    package static let limit = 200
+
     /// How serious a report is.
     public enum Severity: String, Sendable {
         /// The script does not run, or stopped.

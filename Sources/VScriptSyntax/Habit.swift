@@ -1,5 +1,5 @@
 /// What people write who come from other languages, and what it is here.
-enum Habit {
+package enum Habit {
     /// What to say about a character that begins nothing in this language.
     struct CharacterHint {
         var code = SyntaxCode.unexpectedCharacter
@@ -71,6 +71,36 @@ enum Habit {
         unit(word) ?? Suggestion.closest(to: word, in: Unit.all.map(\.name))
     }
 
+    /// Declarations of types in other languages, and what takes their place.
+    package static let typeWords: [String: String] = [
+        "class": "there are no classes: a function makes a map, `fn make() { [name: \"a\", count: 0] }`",
+        "struct": "a record is a map: `[name: \"a\", count: 0]`", "enum": "choices are symbols, such as `.running`",
+        "union": "a record is a map: `[name: \"a\", count: 0]`", "interface": "a value has no declared type",
+        "trait": "a value has no declared type", "typedef": "a value has no declared type",
+    ]
+
+    /// Words that begin statements of other languages, and what is written here.
+    static let statementWords: [String: String] = [
+        "from": "write `import math`, then `math.sqrt(…)`", "with": "files need no closing: see the module `file`",
+        "assert": "write `expect condition`", "guard": "write `if !condition { return }`",
+        "repeat": "loops are `while condition { … }`", "until": "loops are `while condition { … }`",
+        "unless": "write `if !condition { … }`", "async": "there is no `async`: leave it out",
+        "export": "names of a file that do not begin with `_` are public: leave it out",
+        "pub": "names of a file that do not begin with `_` are public: leave it out",
+        "public": "names of a file that do not begin with `_` are public: leave it out",
+        "private": "names that begin with `_` are private: leave it out", "static": "leave out `static`",
+        "inline": "leave out `inline`", "goto": "there are no jumps; loops have `break` and `continue`",
+        "throw": "write `throw value`", "raise": "write `throw value`", "del": "write `map.remove(key)`",
+        "delete": "write `map.remove(key)`", "echo": "write `print(value)`", "puts": "write `print(value)`",
+    ]
+
+    /// Words that stand before a value in other languages, and what is written here.
+    static let prefixWords: [String: String] = [
+        "new": "a function makes the value: leave out `new`", "typeof": "write `type(value)`",
+        "await": "a call ends before the next one begins: leave out `await`", "yield": "a function gives a list back",
+        "sizeof": "the length is `value.count`",
+    ]
+
     /// Words for `else if`.
     static let elseIfWords: Set<String> = ["elif", "elseif", "elsif"]
 
@@ -78,7 +108,7 @@ enum Habit {
     static let tryWords: Set<String> = ["except", "finally", "rescue", "ensure"]
 
     /// Words for the logical operators.
-    static let operatorWords: [String: BinaryOperator] = ["and": .and, "or": .or]
+    static let operatorWords: [String: BinaryOperator] = ["and": .and, "or": .or, "is": .equal]
 }
 
 extension Parser {
@@ -87,10 +117,15 @@ extension Parser {
         guard at(.identifier), !endsLine, let meant = Habit.operatorWords[text(current)],
             meant.precedence >= minimum, startsExpression(peek(1))
         else { return nil }
+        // Python's `is not` is one operator.
+        let isNegated = meant == .equal && text(peek(1)) == "not"
+        let words = isNegated ? span(current).through(span(peek(1))) : span(current)
+        let operation = isNegated ? BinaryOperator.notEqual : meant
         reportOnce(
-            .wordOperator, "`\(text(current))` is not an operator", at: span(current),
-            label: "write `\(meant.rawValue)`", fix: .replace(span(current), with: meant.rawValue))
-        return meant
+            .wordOperator, "`\(words.text)` is not an operator", at: words, label: "write `\(operation.rawValue)`",
+            fix: .replace(words, with: operation.rawValue))
+        if isNegated { advance() }
+        return operation
     }
 
     /// Takes an operator such as `~=` for the one it means, after a report; the parser then stands at its last token.
@@ -185,6 +220,9 @@ extension Parser {
         if kind == .bindingStatement, at(.assign) {
             return fail(.misplacedAssignment, "an assignment is not a value", label: "one `=` for each statement")
         }
+        if let hint = foreignStatement(kind, from: start) {
+            return fail(.expectedStatementEnd, "expected a new line or `;` before \(found)", label: hint)
+        }
         var notes: [String] = []
         if kind == .declaration, tokens[start + 1].kind == .stringStart {
             notes = ["a function is called with parentheses: `\(text(first))(…)`"]
@@ -192,6 +230,47 @@ extension Parser {
         fail(
             .expectedStatementEnd, "expected a new line or `;` before \(found)",
             label: at(.arrow) ? "a function is written `fn(a, b) { … }`" : "", notes: notes)
+    }
+
+    /// What a statement is called here whose words are those of another language.
+    private func foreignStatement(_ kind: SyntaxKind, from start: Int) -> String? {
+        if let hint = foreignPrefix ?? Habit.statementWords[text(tokens[start])] { return hint }
+        let previous = tokens[max(position - 1, 0)]
+        if at(.comma), kind != .declaration { return "a statement gives one variable its value" }
+        if at(.not), current.touchesPrevious {
+            return peek(1).kind == .leftParenthesis ? "a function is called without `!`" : "leave out the `!`"
+        }
+        if at(.identifier), text(current) == "do" { return "a function is an argument: `list.each(fn(x) { … })`" }
+        if at(.leftBracket), Habit.variableWords[text(tokens[start])] != nil { return "write `let name = [1, 2, 3]`" }
+        if at(.leftBrace), previous.kind == .rightParenthesis {
+            let words = tokens[start..<position].filter { $0.kind == .identifier }
+            if words.contains(where: { Self.isFunctionWord(text($0)) }) {
+                return "a function is written `fn(a, b) { … }`"
+            }
+        }
+        return nil
+    }
+
+    /// What is written here instead of the word of another language before the value that comes next.
+    var foreignPrefix: String? {
+        guard position > 0 else { return nil }
+        let previous = tokens[position - 1]
+        if previous.kind == .identifier { return Habit.prefixWords[text(previous)] }
+        // C's `(int)value`.
+        guard previous.kind == .rightParenthesis, position > 2, tokens[position - 3].kind == .leftParenthesis,
+            tokens[position - 2].kind == .identifier, Habit.variableWords[text(tokens[position - 2])] != nil
+        else { return nil }
+        return "a value is converted by a call, such as `int(value)`"
+    }
+
+    /// Replaces the reports about the body of a type's declaration by one about its first word.
+    mutating func foreignType(_ word: Token, reportsBefore count: Int) {
+        guard diagnostics.count > count, let hint = Habit.typeWords[text(word)] else { return }
+        diagnostics.removeSubrange(count...)
+        diagnostics.append(
+            Diagnostic(
+                SyntaxCode.foreignDeclaration, "types are not declared with `\(text(word))`", at: span(word),
+                label: hint))
     }
 
     /// Reports a word after a number that was meant for a unit.

@@ -157,6 +157,7 @@ extension Lexer {
     /// Reads `'A'`, whose value is a code point.
     mutating func character(flags: Token.Flags) {
         let start = position
+        if has("'''", at: start) { return tripleQuotes(flags: flags) }
         position += 1
         while position < bytes.count, bytes[position] != UInt8(ascii: "'"), bytes[position] != UInt8(ascii: "\n") {
             position += bytes[position] == UInt8(ascii: "\\") && byte(position + 1) != UInt8(ascii: "\n") ? 2 : 1
@@ -182,6 +183,22 @@ extension Lexer {
                 label: "single quotes hold one character, and its value is the code point",
                 fix: .replace(span(start..<position), with: "\"\(text)\""))
         }
+    }
+
+    /// Reads Python's text in three single quotes, which is a mistake; one without an end goes to its line's end.
+    private mutating func tripleQuotes(flags: Token.Flags) {
+        let start = position
+        var end = start + 3
+        while end < bytes.count, !has("'''", at: end) { end += 1 }
+        if end < bytes.count {
+            position = end + 3
+        } else {
+            while position < bytes.count, bytes[position] != UInt8(ascii: "\n") { position += 1 }
+        }
+        emit(.character, from: start, flags: flags.union(.reported))
+        report(
+            .malformedCharacter, "a text of several lines is written in `\"\"\"`", start..<start + 3,
+            label: "single quotes hold one character")
     }
 
     // MARK: - Strings

@@ -88,7 +88,7 @@ struct Lexer {
         _ code: SyntaxCode, _ message: String, _ range: Range<Int>, label: String = "", notes: [String] = [],
         fix: Diagnostic.Fix? = nil
     ) {
-        guard diagnostics.count < Parser.diagnosticLimit else { return }
+        guard diagnostics.count < Diagnostic.limit else { return }
         diagnostics.append(
             Diagnostic(
                 code, message, at: SourceSpan(file, range), label: label, notes: notes, fixes: fix.map { [$0] } ?? []))
@@ -225,12 +225,31 @@ struct Lexer {
         if text == "#", isLength(start) { return length(from: start, flags: flags) }
         if Habit.quotes.contains(text) { return runningQuotes(from: start, flags: flags) }
         let shown = bytes[start] < 0x20 || bytes[start] == 0x7F ? "U+00" + String(bytes[start], radix: 16) : text
+        if text == "#", isDirective(start) {
+            report(
+                .unexpectedCharacter, "unexpected character `#`", start..<position,
+                label: "there is no preprocessor: values are named with `let`, modules are made known by `import`")
+            return emit(.unknown, from: start, flags: flags.union(.reported))
+        }
+        if text == "?", byte(position) == UInt8(ascii: ".") {
+            report(
+                .unexpectedCharacter, "unexpected character `?`", start..<position,
+                label: "`map[\"key\"]` is nil without the key")
+            return emit(.unknown, from: start, flags: flags.union(.reported))
+        }
         let hint = Habit.character(text)
         report(
             hint?.code ?? .unexpectedCharacter, "unexpected character `\(shown)`", start..<position,
             label: hint?.label ?? "",
             fix: hint?.replacement.map { .replace(span(start..<position), with: $0) })
         emit(.unknown, from: start, flags: flags.union(.reported))
+    }
+
+    /// Whether `#` begins a line of C's preprocessor.
+    private func isDirective(_ start: Int) -> Bool {
+        ["include", "define", "ifdef", "ifndef", "if ", "endif", "pragma", "undef"].contains { word in
+            start + 1 + word.utf8.count <= bytes.count && bytes[(start + 1)...].starts(with: word.utf8)
+        }
     }
 
     /// Whether `#` stands where a value is expected and touches a name, as in Lua's `#list`.

@@ -185,11 +185,10 @@ extension Parser {
             detachedCall()
             return false
         }
+        let hint = foreignPrefix ?? (at(.not) && current.touchesPrevious ? "leave out the `!`" : nil)
         fail(
             .missingComma, "expected `,` or `\(opening.kind == .leftBracket ? "]" : ")")`, found `\(text(current))`",
-            fixes: [
-                .insert(",", at: afterPrevious)
-            ])
+            label: hint ?? "", fixes: hint == nil ? [.insert(",", at: afterPrevious)] : [])
         return false
     }
 
@@ -262,24 +261,47 @@ extension Parser {
                 .foreignForm, "there is no operator `**`", at: span(tokens[position - 1]).through(span(current)),
                 label: "powers of 2 are `1 << n`; the module `math` has `pow`")
         }
+        if at(.greater), position > 0, tokens[position - 1].kind == .minus, current.touchesPrevious {
+            let arrow = span(tokens[position - 1]).through(span(current))
+            return fail(
+                .foreignForm, "there is no operator `->`", at: arrow, label: "a member is named after `.`",
+                fixes: [.replace(arrow, with: ".")])
+        }
         let previous = position > 0 ? BinaryOperator(tokens[position - 1].kind) : nil
+        if at(.assign), let previous, current.touchesPrevious {
+            return fail(
+                .foreignForm, "there is no operator `\(previous.rawValue)=`",
+                at: span(tokens[position - 1]).through(span(current)), label: "write `a = a \(previous.rawValue) b`")
+        }
+        if at(.closedRange), position > 0,
+            tokens[position - 1].kind == .leftBracket || tokens[position - 1].kind == .comma,
+            peek(1).kind == .identifier
+        {
+            return fail(.expectedExpression, message, label: "lists are joined with `+`; a range has two ends")
+        }
         if BinaryOperator(current.kind)?.precedence == .range || previous?.precedence == .range, openBrackets > 0 {
             return fail(
                 .expectedExpression, message, label: "a range has two ends, as in `0..<n` and `n..<value.count`")
         }
         switch current.kind {
-        case .ampersand:
+        case .ampersand,
+            .star where at(.ampersand) || peek(1).kind == .identifier && peek(1).touchesPrevious:
             fail(.expectedExpression, message, label: "there are no pointers; lists, maps and objects are references")
         case .leftBrace
         where expectsValue && (peek(2).kind == .colon || peek(1).kind == .rightBrace || peek(1).kind == .stringStart):
             fail(
                 .bracesForCollection, "a map is written in brackets", label: "as in `[name: value]`, or `[:]` if empty")
+        case .leftBrace where expectsValue && peek(2).kind == .comma:
+            fail(.bracesForCollection, "a list is written in brackets", label: "as in `[1, 2, 3]`")
         case .rightParenthesis, .rightBracket:
             if openBrackets > 0 { return fail(.expectedExpression, message) }
             fail(.unmatchedBracket, "this `\(text(current))` closes nothing")
         case _:
             let isWord = current.kind.isKeyword && !endsLine
-            fail(.expectedExpression, isWord ? "expected an expression, found the keyword `\(text(current))`" : message)
+            let isBinding = position > 0 && tokens[position - 1].kind == .if && (at(.let) || at(.var))
+            fail(
+                .expectedExpression, isWord ? "expected an expression, found the keyword `\(text(current))`" : message,
+                label: isBinding ? "write `let a = …` before, and `if a != nil { … }`" : "")
         }
     }
 
@@ -359,13 +381,25 @@ extension Parser {
     }
 
     private mutating func arms() {
+        // An arm without `case` is reported, the next ones are the same habit.
+        let saved = hasToldOfCase
+        hasToldOfCase = false
+        defer { hasToldOfCase = saved }
         while !at(.rightBrace), !at(.endOfFile) {
             if eat(.semicolon) { continue }
             let start = position
             beginStatement()
             arm()
             if !isPanicking, !at(.endOfFile), !at(.rightBrace), !current.startsLine, !eat(.semicolon) {
-                fail(.expectedStatementEnd, "expected a new line or `;` before \(found)")
+                let isComma = at(.comma) && peek(1).startsLine
+                if isComma, hasToldOfCase {
+                    skipToken()
+                } else {
+                    fail(
+                        .expectedStatementEnd, "expected a new line or `;` before \(found)",
+                        label: isComma ? "an arm ends with its line" : "",
+                        fixes: isComma ? [Diagnostic.Fix("remove it", [Diagnostic.Edit(span(current), "")])] : [])
+                }
             }
             synchronize()
             if position == start { skipToken() }
@@ -381,9 +415,13 @@ extension Parser {
                     return complete(.matchArm, mark)
                 }
                 let isDefault = text(current) == "default" || text(current) == "_"
-                report(
-                    .missingCase, "expected `case` or `else`, found \(found)", at: span(current),
-                    fixes: [isDefault ? .replace(span(current), with: "else") : .insert("case ", at: span(current))])
+                if !hasToldOfCase {
+                    report(
+                        .missingCase, "expected `case` or `else`, found `\(text(current))`", at: span(current),
+                        fixes: [isDefault ? .replace(span(current), with: "else") : .insert("case ", at: span(current))]
+                    )
+                }
+                hasToldOfCase = true
             }
             binary(.coalescing)
             while eat(.comma) { binary(.coalescing) }

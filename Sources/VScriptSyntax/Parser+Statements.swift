@@ -255,6 +255,7 @@ extension Parser {
     }
 
     private mutating func declaration() -> SyntaxKind {
+        let (word, reports) = (current, diagnostics.count)
         advance()
         if !at(.leftBrace) {
             let mark = mark()
@@ -279,6 +280,7 @@ extension Parser {
                         ? [Diagnostic.Fix("move it there", [Diagnostic.Edit(gap, " ")])] : [])
             }
             block(declaration: true)
+            foreignType(word, reportsBefore: reports)
         }
         return .declaration
     }

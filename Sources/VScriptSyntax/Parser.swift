@@ -6,8 +6,6 @@ struct Parser {
     static let nestingLimit = 200
     /// How many nodes deep a tree may be; long chains of operators, too, nest to the left.
     static let heightLimit: UInt16 = 1_000
-    /// How many reports a script can get.
-    static let diagnosticLimit = 200
 
     let file: SourceFile
     let tokens: [Token]
@@ -25,6 +23,8 @@ struct Parser {
     var hasConcatenated = false
     /// Whether a `try` in another language's form has been reported.
     var hasForeignTry = false
+    /// Whether an arm of the current `match` without `case` has been reported.
+    var hasToldOfCase = false
     /// What has been reported once about the current statement.
     var habitsReported: Set<SyntaxCode> = []
     var nesting = 0
@@ -157,7 +157,7 @@ struct Parser {
         related: [Diagnostic.Label] = [], notes: [String] = [], fixes: [Diagnostic.Fix] = []
     ) {
         guard !isPanicking, !isSilenced, !hasGivenUp, !current.flags.contains(.reported) else { return }
-        guard diagnostics.count < Self.diagnosticLimit else { return }
+        guard diagnostics.count < Diagnostic.limit else { return }
         if at(.endOfFile) {
             // That the text ends too early is one mistake, however much it leaves open.
             guard !endsInside else { return }
@@ -212,9 +212,18 @@ struct Parser {
                     label: "expected `\(close)`",
                     related: [Diagnostic.Label(span(misaligned.closing), "this stands too far left to close it")])
             }
-            fail(.unclosedBracket, "this `\(open)` is never closed", at: span(opening), label: "expected `\(close)`")
+            let hasComment =
+                kind != .rightBrace && file.text(file.lineRange(file.line(at: opening.start))).contains("//")
+            fail(
+                .unclosedBracket, "this `\(open)` is never closed", at: span(opening), label: "expected `\(close)`",
+                notes: hasComment ? ["what follows `//` is a comment; `/` of two ints gives an int"] : [])
         } else {
             let place = current.startsLine ? afterPrevious : span(current)
+            if at(.for), kind == .rightBracket {
+                return fail(
+                    .unclosedBracket, "expected `\(close)`, found `for`", label: "write `list.map(fn(x) { … })`",
+                    related: [Diagnostic.Label(span(opening), "to close this `\(open)`")])
+            }
             let fix = Diagnostic.Fix.insert(close, at: afterPrevious)
             fail(
                 .unclosedBracket, "expected `\(close)`, found \(current.startsLine ? "a new line" : found)", at: place,

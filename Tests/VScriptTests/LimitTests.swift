@@ -64,6 +64,58 @@ struct LimitTests {
         #expect(try spent("\"a\".repeated(64_000)") - spent("\"a\".repeated(6_400)") >= 900)
     }
 
+    @Test(
+        "writing a collection is paid for, so that limits hold between long lines",
+        arguments: ["print(a)", "\"\\(a)\""])
+    func writingPays(statement: String) throws {
+        let source = "var a = [1]\nfor i in 0..<40 { a = [a, a] }\nwhile true { \(statement) }"
+        let session = Session(limits: Limits(fuel: 1_000_000))
+        var written = 0
+        session.output = { written += $0.utf8.count }
+        let error = try #require(throws: ScriptError.self) { try session.run(Program(source, named: "test")) }
+        #expect(error.diagnostic.code == "V0902")
+        #expect(written <= 8 << 20)
+    }
+
+    /// Comparisons whose parts are shared or long: what they look at is more than the script's size.
+    static let comparisons = [
+        "var a = [\"x\".repeated(1_000_000)]\nvar b = [\"x\".repeated(1_000_000)]\n"
+            + "for i in 0..<16 { a = a + a; b = b + b }\na == b",
+        "var a = [1]\nvar b = [1]\nfor i in 0..<16 { a = a + a; b = b + b }\n"
+            + "let many = [a, a, a, a].map(fn(x) { [x] })\nfor i in 0..<1_000_000 { [b] in many }",
+    ]
+
+    @Test("a comparison pays for all it looks at", arguments: comparisons)
+    func comparisonPays(source: String) throws {
+        var spent: [UInt64] = []
+        for _ in 0..<2 {
+            let session = Session(limits: Limits(fuel: 10_000_000, heap: 64 << 20))
+            let error = try #require(throws: ScriptError.self) { try session.run(Program(source, named: "test")) }
+            #expect(error.diagnostic.code == "V0902")
+            spent.append(session.fuelSpent)
+        }
+        #expect(spent[0] == spent[1])
+    }
+
+    @Test("a text that stands in many places of a result takes its memory once")
+    func sharedTexts() throws {
+        let session = Session(limits: .untrusted)
+        let value = try session.run(
+            Program(
+                "let s = \"x\".repeated(10_000_000)\nlet b = s.bytes\n"
+                    + "(0..<10_000).map(fn(i) { [s, b] })"))
+        // Copied for each place it would be 200 GB.
+        #expect(value[9_999]?[0] == .string(String(repeating: "x", count: 10_000_000)))
+        #expect(value[9_999]?[1] == .bytes([UInt8](repeating: 0x78, count: 10_000_000)))
+    }
+
+    @Test("a script gets a bounded number of reports, in time that grows with its length")
+    func reports() {
+        let source = (0..<50_000).map { "x\($0)\n" }.joined()
+        let error = #expect(throws: CompilationError.self) { try Program(source) }
+        #expect(error?.diagnostics.count == 200)
+    }
+
     @Test("a script that runs for too long by the clock is stopped")
     func wallClock() throws {
         let session = Session(limits: Limits(wallClock: .milliseconds(20)))

@@ -99,7 +99,7 @@ struct ValueTests {
     @Test("a collection inside itself can be printed and compared")
     func cycles() throws {
         #expect(try printed("let a = []\na.append(a)\nprint(\"\\(a)\".count < 100, a == a)") == "true true\n")
-        #expect(try result("let a = []\nlet b = []\na.append(a)\nb.append(b)\na == b") == "false")
+        #expect(try result("let a = []\nlet b = []\na.append(a)\nb.append(b)\na == b") == "true")
         let doubling = "var a = [1]\nvar b = [1]\nfor i in 0..<40 { a = [a, a]; b = [b, b] }\n"
         #expect(try result(doubling + "\"\\(a)\".count < 3 * 1 MiB") == "true")
     }
@@ -193,5 +193,43 @@ struct RegularExpressionTests {
                 }
             }
         }
+    }
+
+    @Test("collections are compared to their ends, however deep they are and also if they hold themselves")
+    func deepEquality() throws {
+        let chains = "var a = nil\nvar b = nil\nfor i in 0..<100_000 { a = [next: a]; b = [next: b] }\n"
+        #expect(try result(chains + "a == b") == "true")
+        #expect(try result(chains + "a == [next: b]") == "false")
+        #expect(try result(chains + "[b] == [a] && b in [1, a]") == "true")
+        let rings = "let a = [1]\na.append(a)\nlet b = [1]\nb.append([1, b])\nlet c = [1]\nc.append([2, c])\n"
+        #expect(try result(rings + "[a == b, b == a, a == c, b == c]") == "[true, true, false, false]")
+        let shared =
+            "var a = [1]\nvar b = [1]\nvar c = [2]\nfor i in 0..<1_000 { a = [a, a]; b = [b, b]; c = [c, c] }\n"
+        #expect(try result(shared + "[a == b, a == c]") == "[true, false]")
+    }
+
+    @Test("code points are found in texts of any mixture, forwards and backwards")
+    func codePointPositions() throws {
+        let parts = ["a", "é", "∀", "𝄞", "\u{7F}", "\u{80}", "z"]
+        var text = ""
+        for index in 0..<200 { text += parts[(index * index + index / 3) % parts.count] }
+        let scalars = Array(text.unicodeScalars)
+        let source = "let t = \(ScriptText(text))\n"
+        let forwards = try value(source + "(0..<t.count).map(fn(i) { t[i] })")
+        #expect(forwards.text == "[" + scalars.map { ScriptText(String($0)).description }.joined(separator: ", ") + "]")
+        let backwards = try value(source + "(0..<t.count).map(fn(i) { t[t.count - 1 - i..<t.count] }).join(\"|\")")
+        let expected = scalars.indices.map { index in
+            scalars[(scalars.count - 1 - index)...].reduce(into: "") { $0.unicodeScalars.append($1) }
+        }
+        #expect(backwards.text == expected.joined(separator: "|"))
+    }
+}
+
+/// A text as a script writes it.
+private struct ScriptText: CustomStringConvertible {
+    let text: String
+    init(_ text: String) { self.text = text }
+    var description: String {
+        "\"" + text.unicodeScalars.map { $0.value == 0x7F ? "\\u{7f}" : String($0) }.joined() + "\""
     }
 }

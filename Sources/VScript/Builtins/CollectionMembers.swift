@@ -224,7 +224,7 @@ enum CollectionMembers {
 
     private static func index(_ call: CellCall) throws -> Int? {
         try call.interpreter.pay(call.receiver.list.pointee.count)
-        return call.receiver.list.buffer.firstIndex { call.heap.isEqual($0, call[0]) }
+        return try call.receiver.list.buffer.firstIndex { try call.interpreter.isEqual($0, call[0]) }
     }
 
     private static func holds(_ call: CellCall, _ item: Cell) throws -> Bool {

@@ -9,7 +9,9 @@ enum Prelude {
 
     static let functions: [Builtin<Void>] = [
         Builtin("print(values...)", "Writes values, with spaces between them, and ends the line.") { _, arguments in
-            arguments.context.write(arguments.rest(0).map(\.text).joined(separator: " ") + "\n")
+            let text = arguments.rest(0).map(\.text).joined(separator: " ") + "\n"
+            try arguments.context.pay(text.utf8.count / 4)
+            arguments.context.write(text)
             return .nil
         },
         Builtin("emit(value)", "Adds a row of results: a line of JSON with `--json`, else of a table.") {

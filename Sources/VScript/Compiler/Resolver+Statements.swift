@@ -279,7 +279,7 @@ extension Resolver {
         let guess = Suggestion.closest(to: name.text, in: schema.kinds.keys.sorted())
         report(
             .unknownKind, "there is no kind `\(name.text)`", at: name.span,
-            label: guess.map { "did you mean `\($0)`?" } ?? ForeignNames.kindHints[name.text] ?? "",
+            label: guess.map { "did you mean `\($0)`?" } ?? ForeignNames.kindHint(name.text) ?? "",
             notes: guess == nil ? ["kinds are \(schema.kinds.keys.sorted().joined(separator: ", "))"] : [],
             fixes: guess.map { [.replace(name.span, with: $0)] } ?? [])
     }

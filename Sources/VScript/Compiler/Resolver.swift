@@ -61,6 +61,7 @@ struct Resolver {
         _ code: ScriptCode, _ message: String, at span: SourceSpan, label: String = "",
         related: [Diagnostic.Label] = [], notes: [String] = [], fixes: [Diagnostic.Fix] = []
     ) {
+        guard diagnostics.count < Diagnostic.limit else { return }
         diagnostics.append(
             Diagnostic(code, message, at: span, label: label, related: related, notes: notes, fixes: fixes))
     }
@@ -91,6 +92,7 @@ struct Resolver {
     /// Makes statements in the current scope, whose names are all declared first.
     mutating func statements(_ statements: [StatementSyntax]) -> Block {
         for statement in statements { hoist(statement) }
+        for case .declaration(let declaration) in statements { hoistUnknown(declaration) }
         var functions: [Node] = []
         var others: [Node] = []
         for statement in statements {
@@ -111,7 +113,7 @@ struct Resolver {
         case .function(let function): declare(function.name, .function, isReady: true)
         case .import(let statement): declare(statement.name, .module, isReady: false)
         case .declaration(let declaration):
-            if case .name(let name) = declaration.label, !isCallWithoutParentheses(declaration) {
+            if case .name(let name) = declaration.label, schema.kinds[declaration.kind?.text ?? ""] != nil {
                 declare(name, .declaration, isReady: false)
             }
         case .expression(.assembly(let assembly)):
@@ -119,6 +121,14 @@ struct Resolver {
             for label in AssemblyLabels.find(in: assembly) { declare(label, .label, isReady: true) }
         case .return, .throw, .break, .continue, .expect, .for, .while, .property, .assignment, .expression: break
         }
+    }
+
+    /// Declares the name of a declaration of an unknown kind, which is reported: that it is used is no other mistake.
+    private mutating func hoistUnknown(_ declaration: DeclarationSyntax) {
+        guard let kind = declaration.kind, schema.kinds[kind.text] == nil, case .name(let name) = declaration.label,
+            !isCallWithoutParentheses(declaration), find(name.text) == nil
+        else { return }
+        declare(name, .variable, isReady: true)
     }
 
     private mutating func declare(_ name: NameSyntax?, _ kind: Binding.Kind, isReady: Bool) {
@@ -227,11 +237,13 @@ struct Resolver {
                 .unknownName, "there is no `\(name.text)`", at: name.span, label: "write `\(meant)`",
                 fixes: [.replace(name.span, with: meant)])
         }
-        let guess = Suggestion.closest(to: name.text, in: visibleNames)
+        guard diagnostics.count < Diagnostic.limit else { return }
+        let hint = ForeignNames.hints[name.text]
+        let guess = hint == nil ? Suggestion.closest(to: name.text, in: visibleNames) : nil
         guard unknownNames.insert(name.text).inserted || guess != nil else { return }
         report(
             .unknownName, "there is no `\(name.text)` here", at: name.span,
-            label: guess.map { "did you mean `\($0)`?" } ?? ForeignNames.hints[name.text]
+            label: guess.map { "did you mean `\($0)`?" } ?? hint
                 ?? (isAssigned ? "declare it with `var \(name.text) = …`" : ""),
             notes: notes(on: name.text),
             fixes: guess.map { [.replace(name.span, with: $0)] } ?? (isAssigned ? [.insert("var ", at: name.span)] : [])

@@ -138,6 +138,25 @@ extension UnsafeMutablePointer<StringBlock> {
         return total
     }
 
+    /// Where so many code points from an offset on end, in bytes; where the text ends if it has fewer.
+    func offset(after scalars: Int, from start: Int) -> Int {
+        var (offset, left) = (start, scalars)
+        // Eight bytes at a time: those that go on with a code point have the upper bits 10.
+        while left >= 8, offset &+ 8 <= count {
+            let word = UnsafeRawPointer(bytes).loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            left &-= 8 &- (word & ~(word << 1) & 0x8080_8080_8080_8080).nonzeroBitCount
+            offset &+= 8
+        }
+        while offset < count {
+            if bytes[offset] & 0xC0 != 0x80 {
+                if left == 0 { return offset }
+                left &-= 1
+            }
+            offset &+= 1
+        }
+        return count
+    }
+
     /// Whether positions of code points are those of bytes.
     var isASCII: Bool { scalarCount == count }
 

@@ -44,6 +44,9 @@ final class Heap {
     private(set) var symbolNames: [String] = []
     private var symbols: [String: Int] = [:]
 
+    /// Where a code point of a text was found last, so that a text is walked through in the time that it takes.
+    var lastPlace = (text: UInt64(0), scalars: 0, offset: 0)
+
     let shapes = ShapeTable()
     /// Memory of the code that has been loaded.
     private var code: [UnsafeMutableRawPointer] = []
@@ -338,6 +341,8 @@ final class Heap {
     /// Frees what nothing refers to.
     func collect() {
         collections += 1
+        // Another text may come to lie at the address.
+        lastPlace = (0, 0, 0)
         mark = 3 - mark
         markRoots()
         drain()

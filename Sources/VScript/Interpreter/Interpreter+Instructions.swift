@@ -187,7 +187,7 @@ extension Interpreter {
             try pay(value.string.count / 64)
             return try regex.firstMatch(in: value.string.text.unicodeScalars.map(\.value), pay: pay) != nil
         }
-        return heap.isEqual(pattern, value)
+        return try isEqual(pattern, value)
     }
 
     // MARK: - Loops
@@ -337,6 +337,8 @@ extension Interpreter {
                 total += Digits.count(piece.int)
             } else {
                 let text = heap.text(piece)
+                // It has been made character by character.
+                try pay(text.utf8.count / 4)
                 others[index] = text
                 total += text.utf8.count
             }

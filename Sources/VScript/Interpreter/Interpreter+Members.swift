@@ -301,18 +301,15 @@ extension Interpreter {
             try pay(range.count / 64)
             return try heap.string(UnsafeBufferPointer(start: text.bytes + range.lowerBound, count: range.count))
         }
-        try pay(text.count / 64)
-        var index = -1
-        var (start, end) = (text.count, text.count)
-        for offset in 0..<text.count where text.bytes[offset] & 0xC0 != 0x80 {
-            index += 1
-            if index == range.lowerBound { start = offset }
-            if index == range.upperBound {
-                end = offset
-                break
-            }
-        }
-        return try heap.string(UnsafeBufferPointer(start: text.bytes + start, count: max(end - start, 0)))
+        let address = UInt64(UInt(bitPattern: text))
+        let last = heap.lastPlace
+        let isBehind = last.text == address && last.scalars <= range.lowerBound
+        let first = isBehind ? last.offset : 0
+        let start = text.offset(after: range.lowerBound - (isBehind ? last.scalars : 0), from: first)
+        let end = text.offset(after: range.count, from: start)
+        try pay((end - first) / 64)
+        heap.lastPlace = (address, range.lowerBound, start)
+        return try heap.string(UnsafeBufferPointer(start: text.bytes + start, count: end - start))
     }
 
     func setElement(_ object: Cell, _ key: Cell, _ new: Cell) throws {
@@ -339,9 +336,11 @@ extension Interpreter {
 
     private func position(_ index: Cell, _ count: Int) throws(HostFailure) -> Int {
         guard index.isInt, 0..<count ~= index.int else {
-            throw HostFailure(
+            var failure = HostFailure(
                 .outOfRange, "index \(index.wide) is outside",
                 notes: [count == 0 ? "there are no elements" : "there are \(count), from 0 to \(count - 1)"])
+            if index.wide < 0 { failure.label = "from the end: `.count - 1`, or `.last` of a list" }
+            throw failure
         }
         return index.int
     }

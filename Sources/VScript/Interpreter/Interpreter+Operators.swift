@@ -95,8 +95,7 @@ extension Interpreter {
             }
         }
         if operation == .equal || operation == .notEqual {
-            try pay((size(left) + size(right)) / 64)
-            return heap.isEqual(left, right) == (operation == .equal)
+            return try isEqual(left, right) == (operation == .equal)
         }
         switch (left.kind, right.kind) {
         case (.int, .int), (.int, .unsigned), (.unsigned, .int), (.unsigned, .unsigned):
@@ -136,7 +135,7 @@ extension Interpreter {
     private func contains(_ collection: Cell, _ item: Cell) throws -> Bool {
         try pay(size(collection) / 64)
         switch collection.kind {
-        case .list: return collection.list.buffer.contains { heap.isEqual($0, item) }
+        case .list: return try collection.list.buffer.contains { try isEqual($0, item) }
         case .map: return collection.map.find(item) != nil
         case .range where item.isAnyInt:
             return collection.range.pointee.lower <= item.wide && item.wide < collection.range.pointee.upper
@@ -159,6 +158,7 @@ extension Interpreter {
         if operation == .add, left.isString || right.isString {
             return "to put a value into a text, write `\"… \\(value)\"`"
         }
+        if operation == .remainder, left.isString { return "a value is put into a text as `\"\\(value)\"`" }
         if operation == .multiply, left.isString, right.isAnyInt { return "write `text.repeated(count)`" }
         if operation == .multiply, left.kind == .list, right.isAnyInt {
             return "write `(0..<count).map(fn(i) { value })`"

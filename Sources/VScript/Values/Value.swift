@@ -91,35 +91,61 @@ extension Value {
 
     /// A copy of a session's value, and how many values it is made of.
     static func copy(_ cell: Cell, in heap: Heap) -> (value: Value, count: Int) {
-        var left = countLimit
-        let value = Value(cell, in: heap, depth: 0, left: &left)
-        return (value, countLimit - left)
+        var copies = Copies(left: countLimit)
+        let value = Value(cell, in: heap, depth: 0, &copies)
+        return (value, countLimit - copies.left)
     }
 
-    private init(_ cell: Cell, in heap: Heap, depth: Int, left: inout Int) {
-        left -= 1
+    /// What has been copied, and how many values still may be.
+    private struct Copies {
+        var left: Int
+        /// Texts and bytes by address: one that stands in many places is copied once.
+        private var texts: [UInt64: String] = [:]
+        private var bytes: [UInt64: [UInt8]] = [:]
+
+        init(left: Int) { self.left = left }
+
+        mutating func text(_ cell: Cell) -> String {
+            // Shorter ones are held in place.
+            guard cell.string.count > 15 else { return cell.string.text }
+            if let copy = texts[cell.bits] { return copy }
+            let copy = cell.string.text
+            texts[cell.bits] = copy
+            return copy
+        }
+
+        mutating func bytes(_ cell: Cell) -> [UInt8] {
+            if let copy = bytes[cell.bits] { return copy }
+            let copy = Array(cell.bytes.buffer)
+            bytes[cell.bits] = copy
+            return copy
+        }
+    }
+
+    private init(_ cell: Cell, in heap: Heap, depth: Int, _ copies: inout Copies) {
+        copies.left -= 1
         switch cell.kind {
         case .nil, .unset, .box: self = .nil
         case .bool: self = .bool(cell.bool)
         case .int, .unsigned: self = .int(cell.wide)
         case .float: self = .float(cell.double)
         case .duration: self = .duration(nanoseconds: cell.nanoseconds)
-        case .string: self = .string(cell.string.text)
+        case .string: self = .string(copies.text(cell))
         case .symbol: self = .symbol(heap.symbolName(cell))
-        case .bytes: self = .bytes(Array(cell.bytes.buffer))
+        case .bytes: self = .bytes(copies.bytes(cell))
         case .range: self = .range(cell.range.pointee.lower..<cell.range.pointee.upper)
-        case .list where depth < Self.depthLimit && left > 0:
+        case .list where depth < Self.depthLimit && copies.left > 0:
             var items: [Value] = []
-            for item in cell.list.buffer { items.append(Value(item, in: heap, depth: depth + 1, left: &left)) }
+            for item in cell.list.buffer { items.append(Value(item, in: heap, depth: depth + 1, &copies)) }
             self = .list(items)
-        case .map where depth < Self.depthLimit && left > 0:
+        case .map where depth < Self.depthLimit && copies.left > 0:
             var entries: [Entry] = []
             for position in 0..<cell.map.pointee.used {
                 guard let (key, value) = heap.entry(at: position, of: cell.map) else { continue }
                 entries.append(
                     Entry(
-                        Value(key, in: heap, depth: depth + 1, left: &left),
-                        Value(value, in: heap, depth: depth + 1, left: &left)))
+                        Value(key, in: heap, depth: depth + 1, &copies),
+                        Value(value, in: heap, depth: depth + 1, &copies)))
             }
             self = .map(entries)
         case .list, .map: self = .handle("[…]")
