@@ -240,7 +240,9 @@ struct Lexer {
         let hint = Habit.character(text)
         report(
             hint?.code ?? .unexpectedCharacter, "unexpected character `\(shown)`", start..<position,
-            label: hint?.label ?? "",
+            label: hint?.label
+                ?? (text.unicodeScalars.first?.properties.isAlphabetic == true
+                    ? "names are made of `A` to `Z`, `a` to `z`, digits and `_`" : ""),
             fix: hint?.replacement.map { .replace(span(start..<position), with: $0) })
         emit(.unknown, from: start, flags: flags.union(.reported))
     }

@@ -207,7 +207,8 @@ extension Parser {
                 .foreignForm, "there is no `do`", at: span(current),
                 label: "loops are `while condition { … }`, errors are caught by `try { … } catch error { … }`")
             return .unexpected
-        case .identifier where Habit.operatorWords[text(next)] != nil && startsExpression(peek(2)):
+        case .identifier
+        where Habit.operatorWords[text(next)] != nil && startsExpression(peek(2)) && peek(2).kind != .on:
             return expressionStatement()
         case .identifier where foreignDeclaration():
             if isPanicking { return .unexpected }

@@ -20,6 +20,7 @@ struct GrammarTests {
         "let k = asm(bits: 16, at: 0x7c00) { mov ax, [bx+si] ; { } // c }\n}",
         "items\n  .filter(fn(x) { x > 1 })\n  .show()", "while true { if done { break } }",
         "for k, v in m { print(k, v) }", "let m = [:]; let n = [a: 1, \"b c\": 2, (x): 3]", "guest bare",
+        "guest is on vt { }",
         "switch lan { }", "device { }", "let e = try { f() } catch { nil }", "import std.trace as tr",
         "x &= ~0xFFF; y = a ?? b + 1 << 3", "fn f() { return }", "expect !(a || b) && c in [1, 2], \"why\"",
         "let d = 1.5 GiB + 3 ms * 2", "test \"x \\(n)\" { timeout: 5 s; expect true }", "let z = -x.bits(0...11)",

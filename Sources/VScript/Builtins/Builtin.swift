@@ -427,7 +427,11 @@ package final class ModuleObject: HostObject {
         self.values = values
     }
 
-    package var typeName: String { "the module `\(name)`" }
+    package var typeName: String {
+        // A module of the library is known by its name alone.
+        let prefix = ScriptedModule.filePrefix
+        return "the module `\(name.hasPrefix(prefix) ? String(name.dropFirst(prefix.utf8.count)) : name)`"
+    }
     package var text: String { "<module \(name)>" }
     package var memberNames: [String] { values.keys.filter { !$0.hasPrefix("_") }.sorted() }
     package func member(_ name: String) -> ScriptValue? { name.hasPrefix("_") ? nil : values[name] }

@@ -106,7 +106,16 @@ enum EmbeddedModules {
               if !header { return rows }
               if rows.isEmpty { return [] }
               let names = rows[0]
-              rows[1..<rows.count].map(fn(fields) {
+              let seen = [:]
+              for name in names {
+                if seen.has(name) { throw "row 1: the name `\(name)` stands twice; `header: false` gives lists" }
+                seen[name] = true
+              }
+              let all = rows[1..<rows.count]
+              for i, fields in all {
+                if fields.count > names.count { throw "row \(i + 2): \(fields.count) fields are more than the \(names.count) names" }
+              }
+              all.map(fn(fields) {
                 let named = [:]
                 for i, name in names { named[name] = if i < fields.count { fields[i] } else { "" } }
                 named

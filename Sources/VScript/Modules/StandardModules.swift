@@ -41,7 +41,7 @@ struct ScriptedModule: Sendable {
     let file: SourceFile
 
     /// What the names of the library's files begin with.
-    private static let filePrefix = "stdlib:"
+    static let filePrefix = "stdlib:"
 
     init(_ name: String, _ text: String) {
         self.name = name
