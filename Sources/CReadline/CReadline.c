@@ -30,10 +30,16 @@ static int wake_file = -1;
 /// Keys taken from the terminal before readline wanted them.
 static unsigned char queue[1 << 16];
 static size_t queue_start, queue_end;
+/// How many bytes of the character at the queue's beginning are left.
+static size_t character_left;
 /// How many keys the terminal held when the interrupt key made a signal; -1 if it has not. Written by its handler.
 static volatile sig_atomic_t keys_before_interrupt = -1;
 /// A text is being pasted: readline asks for keys until its end, whatever they are.
 static bool is_pasting;
+/// The next key is the character that vi's `r` puts in.
+static bool awaits_character;
+/// How much of a paste's end was made up, since it may never come.
+static size_t paste_end;
 /// Readline has not taken the key yet that it was called for.
 static bool is_first_key;
 /// A key that readline gets before those that were pressed; EOF for none.
@@ -126,9 +132,28 @@ static void note_resize(int number) {
     errno = saved;
 }
 
+/// Whether a whole character is in the queue; what is none, or not the beginning of one, is dropped.
+///
+/// Readline looks for the rest of characters in the keys after them, and its ways through a line do not end at bytes
+/// that are none (8.2).
+static bool has_character(void) {
+    if (character_left > 0) return true;
+    while (queue_start < queue_end) {
+        mbstate_t state = {0};
+        size_t length = MB_CUR_MAX == 1 ? 1 : mbrlen((char *)queue + queue_start, queue_end - queue_start, &state);
+        if (length == (size_t)-2) return false;
+        if (length != (size_t)-1) {
+            character_left = length == 0 ? 1 : length;
+            return true;
+        }
+        queue_start++;
+    }
+    return false;
+}
+
 /// Waits until there is a key or a window of another size; the key, which stays where it is, or EOF.
 static int next_key(void) {
-    while (queue_start == queue_end) {
+    while (!has_character()) {
         struct pollfd files[3] = {
             {.fd = STDIN_FILENO, .events = POLLIN},
             {.fd = wake_file, .events = POLLIN},
@@ -138,16 +163,18 @@ static int next_key(void) {
             if (errno == EINTR) continue;
             return EOF;
         }
-        queue_start = queue_end = 0;
+        memmove(queue, queue + queue_start, queue_end - queue_start);
+        queue_end -= queue_start;
+        queue_start = 0;
         if (files[2].revents && drain(resize_pipe[0])) rl_resize_terminal();
         if (files[1].revents && drain(wake_file)) {
             queue[queue_end++] = interrupt_key;
         } else if (files[0].revents) {
             // One at a time: what follows an accepted line may be meant for another reader of the terminal.
-            ssize_t count = read(STDIN_FILENO, queue, 1);
+            ssize_t count = read(STDIN_FILENO, queue + queue_end, 1);
             if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
             if (count <= 0) return EOF;
-            queue_end = (size_t)count;
+            queue_end += (size_t)count;
         }
     }
     return queue[queue_start];
@@ -163,11 +190,20 @@ static int read_key(FILE *stream) {
         return key;
     }
     int key = next_key();
-    // The end of the text that is pasted may never come; in a search readline reads on for nothing else.
-    bool reads_on = is_pasting || (!is_first_key && RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH));
+    // The end of the text that is pasted may never come.
+    if (is_pasting && (key == interrupt_key || key == EOF || paste_end > 0)) {
+        // Readline does not end the text that it has so far when keys end in the middle of it.
+        static const char end[] = "\033[201~";
+        return end[paste_end++ % (sizeof end - 1)];
+    }
+    // In a search readline reads on for nothing else.
+    bool reads_on = !is_first_key && RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH);
     if (reads_on && key == interrupt_key) return EOF;
     is_first_key = false;
-    if (key != EOF) queue_start++;
+    if (key != EOF) {
+        queue_start++;
+        character_left--;
+    }
     return key;
 }
 
@@ -205,6 +241,7 @@ static int has_key(void) {
 
 static int paste(int count, int key) {
     is_pasting = true;
+    paste_end = 0;
     int result = rl_bracketed_paste_begin(count, key);
     is_pasting = false;
     return result;
@@ -214,6 +251,27 @@ static int paste(int count, int key) {
 static int interrupt(int count, int key) {
     is_interrupted = true;
     return rl_newline(count, key);
+}
+
+/// Ends whatever was begun with keys that wait for more.
+static void give_up_sequences(void) {
+    // Each call ends one of them, and vi's commands nest: `3d2` is a count in a motion in a count.
+    static const unsigned long begun = RL_STATE_ISEARCH | RL_STATE_NSEARCH | RL_STATE_VIMOTION | RL_STATE_NUMERICARG
+        | RL_STATE_MULTIKEY | RL_STATE_CHARSEARCH;
+    for (int depth = 0; depth < 8 && (depth == 0 || RL_ISSTATE(begun)); depth++) rl_callback_sigcleanup();
+}
+
+/// vi's `R`, whose table of keys is readline's own and made anew each time.
+static int overstrike(int count, int key) {
+    int result = rl_vi_replace(count, key);
+    rl_bind_keyseq_in_map("\033[200~", paste, rl_get_keymap());
+    return result;
+}
+
+/// vi's `r`, which tells nobody that it waits for a character.
+static int change_character(int count, int key) {
+    awaits_character = true;
+    return rl_vi_change_char(count, key);
 }
 
 static int enter(int count, int key) {
@@ -305,7 +363,11 @@ static void bind_keys(Keymap map) {
     rl_bind_key_in_map('\r', enter, map);
     rl_bind_key_in_map('\n', enter, map);
     rl_bind_key_in_map(interrupt_key, interrupt, map);
-    if (map == vi_movement_keymap) return;
+    if (map == vi_movement_keymap) {
+        rl_bind_key_in_map('R', overstrike, map);
+        rl_bind_key_in_map('r', change_character, map);
+        return;
+    }
     rl_bind_keyseq_in_map("\033[200~", paste, map);
     rl_bind_keyseq_in_map("\033[A", walk_backward, map);
     rl_bind_keyseq_in_map("\033OA", walk_backward, map);
@@ -355,7 +417,7 @@ void creadline_start(const char *name, creadline_callbacks given) {
 void creadline_set_interrupt_key(unsigned char key) { interrupt_key = key; }
 
 enum creadline_result creadline_read(const char *prompt, int wake, char **text) {
-    is_done = is_interrupted = false;
+    is_done = is_interrupted = awaits_character = false;
     accepted = NULL;
     wake_file = wake;
     // The window may have changed while no line was read.
@@ -365,13 +427,17 @@ enum creadline_result creadline_read(const char *prompt, int wake, char **text) 
         int key = next_key();
         if (key == EOF) break;
         // Whatever was begun, a search or half a sequence of keys, ends here.
-        if (key == interrupt_key) rl_callback_sigcleanup();
+        if (key == interrupt_key) give_up_sequences();
         if (leaves_search(key)) {
             end_search();
             continue;
         }
         limit_argument();
         is_first_key = true;
+        // What vi's commands wait for is no paste, whose end they would wait for without end.
+        bool awaits = awaits_character || RL_ISSTATE(RL_STATE_CHARSEARCH | RL_STATE_VIMOTION);
+        if (key == '\033' && awaits) give_up_sequences();
+        awaits_character = false;
         rl_callback_read_char();
     }
     if (!is_done) rl_callback_handler_remove();
@@ -425,7 +491,10 @@ void creadline_settle_interrupt(void) {
 
 bool creadline_has_gathered(void) { return queue_start < queue_end; }
 
-int creadline_take(void) { return queue_start < queue_end ? queue[queue_start++] : -1; }
+int creadline_take(void) {
+    character_left = 0;
+    return queue_start < queue_end ? queue[queue_start++] : -1;
+}
 
 void creadline_add_history(const char *text) { add_history(text); }
 

@@ -6,8 +6,10 @@ import Testing
 /// `vscript --gdb` with the real gdb, where there is one.
 @Suite(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/gdb"))) struct GDBTests {
     /// Ring 3 makes a system call, writes to its stack, and goes through a gate.
-    private static let lab = """
-        guest demo {
+    private static func lab(_ technique: String) -> String {
+        """
+        hypervisor h { technique: .\(technique) }
+        guest demo on h {
           memory: 4 MiB
           boot: .long
           ring 0 {
@@ -32,9 +34,45 @@ import Testing
           }
         }
         """
+    }
+
+    @Test(
+        "under each technique: hbreak, stepi through SYSCALL and IRET, watch, reverse-stepi, control registers",
+        arguments: ["vmx", "svm", "translate", "trapAndEmulate"])
+    func gdbDebugsThroughAMonitor(_ technique: String) throws {
+        try withFiles(["lab.vscript": Self.lab(technique)]) { directory in
+            let server = try ChildProcess(
+                commandURL.path, ["--gdb", "0", "lab.vscript"], in: directory, output: "server")
+            try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
+            let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(
+                in: .whitespacesAndNewlines)
+            let text = try ChildProcess.gdb(
+                [
+                    "hbreak *0x40000a", "continue", "p/x $pc", "stepi", "p/x $pc", "p/x $cs",
+                    "info registers cr0 efer cpl", "stepi", "stepi", "p/x $pc", "delete", "watch *(long *)0x7fe8",
+                    "continue", "p *(long *)0x7fe8", "delete", "stepi", "p $cpl", "stepi", "stepi", "p/x $pc",
+                    "p $cpl", "reverse-stepi", "p/x $pc", "reverse-stepi", "p/x $pc", "detach",
+                ], port: port, in: directory, "first")
+            let values = text.split(separator: "\n").filter { $0.hasPrefix("$") }.map {
+                $0.split(separator: "=").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? ""
+            }
+            #expect(
+                values == [
+                    "0x40000a", "0xffffffff80001000", "0x8", "0x40000c", "42", "0", "0x400013", "3",
+                    "0xffffffff8000100b", "0xffffffff80001007",
+                ], "\(text)")
+            for pattern in ["cr0 +0x80010033 ", "efer +0x[0-9a-f]*d01 ", "cpl +0x0 "] {
+                #expect(text.range(of: pattern, options: .regularExpression) != nil, "\(pattern): \(text)")
+            }
+            let second = try ChildProcess.gdb(["p/x $pc", "detach"], port: port, in: directory, "second")
+            #expect(second.contains("= 0xffffffff80001007"), "\(second)")
+            server.interrupt()
+            #expect(server.wait { $0.hasEnded })
+        }
+    }
 
     @Test func gdbDebugsAcrossRingsAndBackwards() throws {
-        try withFiles(["lab.vscript": Self.lab]) { directory in
+        try withFiles(["lab.vscript": Self.lab("bare")]) { directory in
             let server = try ChildProcess(
                 commandURL.path, ["--gdb", "0", "lab.vscript"], in: directory, output: "server")
             try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
@@ -72,8 +110,8 @@ import Testing
     }
 
     @Test func aScriptServesItsGuestOnceAndGoesOn() throws {
-        try withFiles(["lab.vscript": Self.lab + "\ndemo.step(2)\ndemo.gdb(0)\nprint(\"then \\(demo.instructions)\")\n"]
-        ) { directory in
+        let script = Self.lab("bare") + "\ndemo.step(2)\ndemo.gdb(0)\nprint(\"then \\(demo.instructions)\")\n"
+        try withFiles(["lab.vscript": script]) { directory in
             let server = try ChildProcess(commandURL.path, ["lab.vscript"], in: directory, output: "server")
             try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
             let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(

@@ -91,8 +91,11 @@ final class ReplTerminal {
     }
 
     /// Presses keys; the terminal holds 4 KiB for a program that does not read, the rest goes in as it does.
-    func type(_ text: String) {
-        var rest = Array(text.utf8)[...]
+    func type(_ text: String) { type(Array(text.utf8)) }
+
+    /// The same for bytes that need not be text.
+    func type(_ bytes: [UInt8]) {
+        var rest = bytes[...]
         let end = Date.now + Self.patience
         while !rest.isEmpty, Date.now < end {
             let count = rest.withUnsafeBytes { write(controller, $0.baseAddress, $0.count) }

@@ -28,6 +28,7 @@ final class FixtureScope: ScriptScope {
         .holds(condition(event))
     }
 
+    func takeFailure(of guest: Guest) -> Diagnostic? { nil }
     func members(of path: [String]) -> [(name: String, summary: String)] { [] }
     func documentation(of path: [String]) -> String? { nil }
     func source(of name: String) -> String? { nil }

@@ -100,6 +100,60 @@ struct LongTransitionTests {
         #expect(entry.contains("   rip  +3 → 0xffffffff80001008\n"))
     }
 
+    @Test(
+        "an exit for a page fault tells fetches from reads as the guest's NX is on",
+        arguments: [
+            ("mov rax, 0xffffffff80007000\n jmp rax", "instruction fetch, the page is not present"),
+            ("mov rax, 0xffffffff80007000\n mov ebx, [rax]", "read, the page is not present"),
+        ])
+    func exitForPageFault(_ program: String, _ words: String) {
+        // With shadow page tables page faults leave the guest.
+        let session = LabSession(
+            script: """
+                hypervisor h { technique: .svm; paging: .shadow }
+                guest demo on h {
+                  memory: 4 MiB
+                  boot: .long
+                  ring 0 { gate 14 { handler: h }
+                    asm {
+                      h: hlt
+                    }
+                  }
+                  ring 3 {
+                    asm {
+                      start: \(program)
+                    }
+                  }
+                }
+                """)
+        let text = (0..<8).map { _ in session.say("s") }.joined()
+        #expect(text.contains("#VMEXIT: EXCP14 #PF (0x4e)"), "\(text)")
+        #expect(text.contains("   user \(words)"), "\(text)")
+    }
+
+    @Test(
+        "string I/O is told by where its data is, not by AL", arguments: ["vmx", "svm"],
+        [
+            ("outsb", "out, 1 byte, string, port 0xe9", "rsi 0xffffffff80001100"),
+            ("insb", "in, 1 byte, string, port 0xe9", "rdi 0xffffffff80001200"),
+        ])
+    func stringIO(_ technique: String, _ io: (instruction: String, words: String, register: String)) {
+        let session = session(
+            technique, gates: "gate 0x80 { handler: h; dpl: 3 }",
+            kernel: """
+                h: mov rsi, 0xffffffff80001100
+                   mov rdi, 0xffffffff80001200
+                   mov edx, 0xe9
+                   \(io.instruction)
+                   iretq
+                """,
+            program: "start: int 0x80")
+        let exit = session.say("s 5")
+        #expect(exit.contains(io.words), "\(exit)")
+        #expect(exit.contains("length 1     \(io.register)\n"), "\(exit)")
+        #expect(session.say("s").contains("(port: 0xe9, in memory)"))
+    }
+
     @Test("an exit out of ring 3 tells the ring the guest was in", arguments: ["vmx", "svm"])
     func exitOutOfRing3(_ technique: String) {
         let session = session(

@@ -102,6 +102,25 @@ import X86
         #expect(ask(stub, "Z9,0,1") == "" && ask(stub, "Z2,0,0") == "E01")
     }
 
+    @Test func ofManyPointsTheOneThatIsMetStopsAndThoseTakenBackDoNot() throws {
+        let stub = GDBStub(try guest())
+        for index in 0..<5_000 { #expect(ask(stub, "Z1,\(String(0x50_0000 + index, radix: 16)),1") == "OK") }
+        #expect(ask(stub, "Z1,400005,1") == "OK" && ask(stub, "Z1,400005,1") == "OK")
+        #expect(ask(stub, "Z2,7ff0,8") == "OK")
+        #expect(ask(stub, "c") == "T05hwbreak:;thread:01;")
+        #expect(ask(stub, "z1,400005,1") == "OK" && ask(stub, "z1,400005,1") == "OK")
+        for index in 0..<5_000 { #expect(ask(stub, "z1,\(String(0x50_0000 + index, radix: 16)),1") == "OK") }
+        #expect(ask(stub, "c") == "T05watch:7ff0;thread:01;")
+        #expect(ask(stub, "z2,7ff0,8") == "OK" && ask(stub, "Z0,400005,1") == "OK")
+        #expect(ask(stub, "c") == "T05swbreak:;thread:01;")
+    }
+
+    @Test func moreThanEnoughPointsAreRefused() throws {
+        let stub = GDBStub(try guest())
+        let answers = (0...0x1_0000).map { ask(stub, "Z0,\(String(0x50_0000 + $0, radix: 16)),1") }
+        #expect(answers.dropLast().allSatisfy { $0 == "OK" } && answers.last == "E1c")
+    }
+
     @Test func backwardsItMeetsTheSamePointsAndTheBeginning() throws {
         let guest = try guest()
         let stub = GDBStub(guest, history: GuestHistory(guest))

@@ -103,6 +103,11 @@ package final class InteractiveScope {
         }
     }
 
+    /// What a handler, device or timer of a guest has thrown while something else than a text ran it; told once.
+    package func takeFailure(of guest: Guest) -> Diagnostic? {
+        objects.first { $0.guest === guest }?.takeFailure().map(Self.report)
+    }
+
     private static func report(_ error: any Error) -> Diagnostic {
         switch error {
         case Interruption.fault(let fault): fault.report

@@ -66,9 +66,13 @@ final class GuestObject: TabledObject, EventSource {
 
     /// Throws what a device has thrown outside of a run.
     func checkFailure() throws {
-        guard let error = handlerError else { return }
-        handlerError = nil
-        throw error
+        if let error = takeFailure() { throw error }
+    }
+
+    /// What a handler, device or timer has thrown; whoever takes it tells it, once.
+    func takeFailure() -> (any Error)? {
+        defer { handlerError = nil }
+        return handlerError
     }
 
     /// `after(duration, function)`: has a function called later.
@@ -164,10 +168,7 @@ final class GuestObject: TabledObject, EventSource {
                 return nil
             }
             isHeld = false
-            if let error = handlerError {
-                handlerError = nil
-                throw error
-            }
+            try checkFailure()
             if context.isInterrupted { throw context.interruption }
             try session.count(instructions: used.instructions, time: used.time)
             return try finish(result)

@@ -58,6 +58,11 @@ extension REPL {
     /// What long ways ask now and then.
     private var checkpoint: () -> Bool { { Checkpoint.isPassed } }
 
+    /// The same for ways that may lead into the future, where handlers are called and may fail.
+    private func checkpoint(_ target: DebuggedGuest) -> () -> Bool {
+        { [self] in Checkpoint.isPassed && !tellFailure(of: target) }
+    }
+
     /// Goes a long way through the past; if that is interrupted, the guest is where it was before.
     func goingBack(
         _ target: DebuggedGuest, _ body: () throws(CommandFailure) -> Void
@@ -92,7 +97,7 @@ extension REPL {
         }
         let known = target.guest.transitions.rows(last: 64)
         defer { recordRecall(target) }
-        guard history.go(to: position, checkpoint: checkpoint) else { throw cutShort(target) }
+        guard history.go(to: position, checkpoint: checkpoint(target)) else { throw cutShort(target) }
         let now = target.guest.instructions
         showPlace(target, undone: known.filter { $0.start >= now }.suffix(8).reversed())
     }

@@ -29,6 +29,7 @@ extension REPL {
         }
         output(.text("gdb: target remote localhost:\(server.port)"))
         server.serve(connections: 1) { [self] in !scope.isInterrupted }
+        tellFailure(of: target)
         target.stopped(target.guest.standing)
         output(.lines([PlaceView(guest: target).current()]))
     }

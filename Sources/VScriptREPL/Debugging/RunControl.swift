@@ -57,6 +57,7 @@ extension REPL {
             result.stop = target.history.run(until: condition, limits: limits, checkpoint: checkpoint)
         }
         if isShowing { progress?(nil) }
+        tellFailure(of: target)
         if let watcher {
             guest.off(watcher)
         } else {
@@ -74,6 +75,14 @@ extension REPL {
         }
         target.stopped(result.stop)
         return result
+    }
+
+    /// Tells what a script's handler, device or timer has failed with; whether there was anything.
+    @discardableResult
+    func tellFailure(of target: DebuggedGuest) -> Bool {
+        guard let diagnostic = scope.takeFailure(of: target.guest) else { return false }
+        output(.diagnostic(diagnostic))
+        return true
     }
 
     private func install(

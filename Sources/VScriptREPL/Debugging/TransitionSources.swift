@@ -51,17 +51,15 @@ extension DebuggedGuest {
     private func codeSegment(of point: Transition.Point) -> (base: UInt64, mode: CodeMode) {
         if point.rflags & RFLAGS.VM != 0 { return (UInt64(point.cs) << 4, .bits16) }
         guard let descriptor = descriptor(point.cs) else { return (0, codeMode) }
-        if isLongMode, descriptor >> 53 & 1 != 0 { return (0, .bits64) }
-        return (
-            descriptor >> 16 & 0xFF_FFFF | (descriptor >> 56) << 24, descriptor >> 54 & 1 != 0 ? .bits32 : .bits16
-        )
+        if isLongMode, descriptor.isLong { return (0, .bits64) }
+        return (descriptor.base, descriptor.isDefault32 ? .bits32 : .bits16)
     }
 
-    /// The eight bytes in GDT or LDT that a selector names.
-    private func descriptor(_ selector: UInt16) -> UInt64? {
-        let state = guest.processor.state.pointee
-        let table = selector & 4 != 0 ? state.ldtr.base : state.gdtr.base
-        return number(table &+ UInt64(selector & ~7), bytes: 8)
+    /// What a selector names in GDT or LDT.
+    private func descriptor(_ rawValue: UInt16) -> Descriptor? {
+        let (state, selector) = (guest.processor.state.pointee, Selector(rawValue))
+        let table = selector.isLocal ? state.ldtr.base : state.gdtr.base
+        return number(table &+ selector.offset, bytes: 8).map { Descriptor(low: $0) }
     }
 
     /// What a transition has pushed: read from the stack while it is there, else what the processor pushes by its rules.
@@ -105,7 +103,7 @@ extension DebuggedGuest {
     /// SDM vol. 3 section 5.8.3.
     private func parameters(_ transition: Transition) -> UInt64 {
         guard !isLongMode, transition.switchedStack, let index = transition.gateRecord?.index else { return 0 }
-        return descriptor(index).map { $0 >> 32 & 0x1F } ?? 0
+        return descriptor(index).map { UInt64($0.parameterCount) } ?? 0
     }
 
     /// Bytes of each value that a transition pushes: by its gate's type.
@@ -155,9 +153,10 @@ extension DebuggedGuest {
         func field(_ offset: UInt64, _ bytes: Int) -> UInt64 { number(state.tr.base &+ offset, bytes: bytes) ?? 0 }
         if isLongMode {
             if let vector = transition.vector, vector >= 0,
-                let gate = number(state.idtr.base &+ UInt64(vector) &* 16, bytes: 8), gate >> 32 & 7 != 0
+                case let index = Descriptor(
+                    low: number(state.idtr.base &+ UInt64(vector) &* 16, bytes: 8) ?? 0
+                ).interruptStack, index != 0
             {
-                let index = gate >> 32 & 7
                 return "TSS.ist\(index) \(Numbers.hex(field(0x24 &+ (index - 1) * 8, 8)))"
             }
             return "TSS.rsp\(level) \(Numbers.hex(field(4 &+ level * 8, 8)))"
@@ -168,11 +167,4 @@ extension DebuggedGuest {
         let selector = isShort ? field(4 &+ level * 4, 2) : field(8 &+ level * 8, 2)
         return "TSS.ss\(level):\(isShort ? "sp" : "esp")\(level) \(Numbers.hex(selector)):\(Numbers.hex(value))"
     }
-}
-
-extension GateRecord {
-    /// Whether it is one of the 80286, whose values are 16 bits wide: types below 8.
-    ///
-    /// SDM vol. 3 table 3-2.
-    var isNarrow: Bool { type < 8 && type != 5 }
 }

@@ -8,6 +8,8 @@ package protocol ScriptScope: AnyObject {
     func evaluate(_ source: SourceFile) -> Evaluation
     /// Evaluates a condition while a guest stands at an event.
     func holds(_ condition: SourceFile, at event: GuestEvent, in guest: Guest) -> ConditionResult
+    /// What a handler, device or timer of a guest has failed with while a command ran it; told once.
+    func takeFailure(of guest: Guest) -> Diagnostic?
     /// The names that a text may use, with one line about each.
     var names: [(name: String, summary: String)] { get }
     /// The members of what a path of names (`demo.cpu`) leads to, with one line about each; nothing is called.

@@ -27,6 +27,8 @@ package final class SessionScope: ScriptScope {
         }
     }
 
+    package func takeFailure(of guest: Guest) -> Diagnostic? { scope.takeFailure(of: guest) }
+
     private static func result(_ value: InteractiveValue) -> ResultValue {
         ResultValue(
             text: value.source, plain: value.text, type: value.typeName, json: value.json, integer: value.integer,

@@ -43,8 +43,9 @@ struct CrossingView {
                 lines.append(StyledText("   qualification \(Self.padded(value))   \(words)"))
             }
         } else if t.technique == .svm, let code = exit.code {
+            let words = SVMWords.information1(exit.qualification ?? 0, code: code, of: guest)
             for (name, value, words) in [
-                ("EXITINFO1", exit.qualification, SVMWords.information1(exit.qualification ?? 0, code: code)),
+                ("EXITINFO1", exit.qualification, words),
                 ("EXITINFO2", exit.information, SVMWords.information2(exit.information ?? 0, code: code)),
             ] where value ?? 0 != 0 || !words.isEmpty {
                 lines.append(StyledText("   \(name) \(Self.padded(value ?? 0))   \(words)"))
@@ -56,7 +57,10 @@ struct CrossingView {
             place += "   really at ring \(t.before.physicalRing)"
         }
         if let physical = t.before.physicalRIP { place += "   translated code \(Numbers.hex(physical))" }
-        if exit.reason == .io, isStanding(t) { place += "     rax \(Numbers.hex(guest.guest.cpu["rax"] ?? 0))" }
+        if exit.reason == .io, isStanding(t) {
+            let register = access(t).map { $0.isString ? $0.isInput ? "rdi" : "rsi" : "rax" } ?? "rax"
+            place += "     \(register) \(Numbers.hex(guest.guest.cpu[register] ?? 0))"
+        }
         lines.append(StyledText(place))
         if let call = t.call { lines.append(StyledText("   hypercall \(Self.text(call))")) }
         if exit.reason == .pageTable, let address = exit.information, t.technique == .vmx {
@@ -80,7 +84,9 @@ struct CrossingView {
         if let access = access(t), let device = device(access) {
             var text = "   \(device) \(access.isInput ? "read" : "write")(port: \(Numbers.hex(access.port))"
             // The register still has the value as long as the guest has not gone on.
-            if guest.guest.cpu.rip == t.after.rip {
+            if access.isString {
+                text += ", in memory)"
+            } else if guest.guest.cpu.rip == t.after.rip {
                 let mask: UInt64 = access.size == 4 ? 0xFFFF_FFFF : (1 << (access.size * 8)) - 1
                 let value = (guest.guest.cpu["rax"] ?? 0) & mask
                 text += ", value: \(Numbers.hex(value)))"

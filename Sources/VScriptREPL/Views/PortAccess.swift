@@ -7,6 +7,8 @@ struct PortAccess {
     /// Bytes: 1, 2 or 4.
     var size: UInt64
     var isInput: Bool
+    /// INS and OUTS, whose values are in memory.
+    var isString: Bool
 
     /// What an exit tells in its qualification or in EXITINFO1.
     ///
@@ -14,8 +16,11 @@ struct PortAccess {
     init?(_ exit: Transition.Exit, under technique: Technique) {
         guard exit.reason == .io, let value = exit.qualification else { return nil }
         switch technique {
-        case .vmx: (size, isInput) = ((value & 7) + 1, value >> 3 & 1 != 0)
-        case .svm: (size, isInput) = (value >> 5 & 1 != 0 ? 2 : value >> 6 & 1 != 0 ? 4 : 1, value & 1 != 0)
+        case .vmx:
+            (size, isInput, isString) = ((value & 7) + 1, value >> 3 & 1 != 0, value >> 4 & 1 != 0)
+        case .svm:
+            size = value >> 5 & 1 != 0 ? 2 : value >> 6 & 1 != 0 ? 4 : 1
+            (isInput, isString) = (value & 1 != 0, value >> 2 & 1 != 0)
         case .bare, .trapAndEmulate, .translate, .paravirtual: return nil
         }
         port = UInt16(truncatingIfNeeded: value >> 16)
@@ -30,6 +35,7 @@ struct PortAccess {
         case .out, .outs: (place, data, isInput) = (operands.0, operands.1, false)
         case _: return nil
         }
+        isString = instruction.operation == .ins || instruction.operation == .outs
         port = UInt16(truncatingIfNeeded: place.kind == .immediate ? instruction.immediate : dx)
         size = UInt64(max(data.width / 8, 1))
     }

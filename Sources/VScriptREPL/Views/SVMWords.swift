@@ -31,11 +31,12 @@ enum SVMWords {
     }
 
     /// EXITINFO1 in words; empty where it says nothing by itself.
-    static func information1(_ value: UInt64, code: UInt64) -> String {
+    static func information1(_ value: UInt64, code: UInt64, of guest: DebuggedGuest) -> String {
         switch code {
         case SVMIntercept.port.rawValue: return port(value)
         case SVMIntercept.modelSpecificRegister.rawValue: return value & 1 != 0 ? "wrmsr" : "rdmsr"
-        case 0x4E: return PageFaultWords.text(UInt32(truncatingIfNeeded: value))
+        // The error code (APM vol. 2 section 15.12.15), in which not every guest's fetches are told from reads.
+        case 0x4E: return guest.words(ofPageFault: UInt32(truncatingIfNeeded: value))
         case SVMExitCode.nestedPageFault.rawValue:
             let stage = value >> 33 & 1 != 0 ? ", on the way through the guest's page tables" : ""
             return PageFaultWords.text(UInt32(truncatingIfNeeded: value)) + stage

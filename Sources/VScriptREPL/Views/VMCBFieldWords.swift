@@ -9,7 +9,9 @@ enum VMCBFieldWords {
         var words: [VMCBField: FieldContext.Words] = [
             .exceptionIntercepts: FieldContext.exceptions,
             .exitCode: { value, _ in SVMWords.reason(value) },
-            .exitInformation1: { value, context in SVMWords.information1(value, code: context.exitCode) },
+            .exitInformation1: { value, context in
+                SVMWords.information1(value, code: context.exitCode, of: context.guest)
+            },
             .exitInformation2: { value, context in SVMWords.information2(value, code: context.exitCode) },
             .exitInterruptInformation: { value, _ in SVMWords.event(value) },
             .eventInjection: { value, _ in SVMWords.event(value) },

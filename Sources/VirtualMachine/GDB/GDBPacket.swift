@@ -15,6 +15,9 @@ package struct GDBPacketReader {
     /// The largest packet; gdb is told less.
     private static let limit = 1 << 17
 
+    /// What items begin with.
+    private static let beginnings: [UInt8] = [0x03, UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "$")]
+
     package init() {}
 
     package mutating func append(_ bytes: some Sequence<UInt8>) {
@@ -43,7 +46,9 @@ package struct GDBPacketReader {
                 let sum = Hexadecimal.bytes(pending[(end + 1)...(end + 2)])
                 pending.removeFirst(end + 3)
                 return sum == [body.reduce(0, &+)] ? .packet(body) : .damaged
-            case _: pending.removeFirst()
+            case _:
+                // What begins nothing goes all at once: there may be much of it.
+                pending.removeFirst(pending.firstIndex(where: Self.beginnings.contains) ?? pending.count)
             }
         }
         return nil

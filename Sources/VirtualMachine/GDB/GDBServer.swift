@@ -73,41 +73,67 @@ public final class GDBServer {
         }
     }
 
-    private func serve(_ connection: Int32, while goesOn: () -> Bool) {
-        var reader = GDBPacketReader()
+    private func serve(_ file: Int32, while goesOn: () -> Bool) {
+        let connection = Connection(file)
         var last: [UInt8] = []
         defer { stub.close() }
         while goesOn() {
-            while let item = reader.next() {
+            while let item = connection.reader.next() {
                 switch item {
                 case .packet(let body):
-                    if stub.acknowledges { Self.write(connection, [UInt8(ascii: "+")]) }
-                    let (rest, listener) = (reader, listener)
+                    if stub.acknowledges { Self.write(file, [UInt8(ascii: "+")]) }
                     // What takes long is given up for Ctrl-C, and when nobody is there any more to answer.
-                    let reaction = Checkpoint.whileTrue({
+                    let reaction = Checkpoint.whileTrue({ [listener] in
                         Self.refuseOthers(listener)
-                        return Self.isQuiet(connection, after: rest)
+                        return connection.isQuiet()
                     }) {
                         stub.handle(body)
                     }
                     switch reaction {
                     case .reply(let reply):
                         last = GDBPacketReader.framed(reply)
-                        Self.write(connection, last)
+                        Self.write(file, last)
                     case .leave(let reply):
-                        if !reply.isEmpty { Self.write(connection, GDBPacketReader.framed(reply)) }
+                        if !reply.isEmpty { Self.write(file, GDBPacketReader.framed(reply)) }
                         return
                     case .noReply: break
                     }
-                case .damaged: Self.write(connection, [UInt8(ascii: "-")])
-                case .refused: Self.write(connection, last)
+                case .damaged: Self.write(file, [UInt8(ascii: "-")])
+                case .refused: Self.write(file, last)
                 case .interrupt, .acknowledged: break
                 }
+                guard !connection.isClosed, goesOn() else { return }
             }
             Self.refuseOthers(listener)
-            guard Self.canRead(connection, milliseconds: Self.patience) else { continue }
-            guard let bytes = Self.read(connection) else { return }
+            guard Self.canRead(file, milliseconds: Self.patience) else { continue }
+            guard connection.take() else { return }
+        }
+    }
+
+    /// What has come over a connection and was not taken yet.
+    private final class Connection {
+        var reader = GDBPacketReader()
+        /// Whether the other side has gone.
+        private(set) var isClosed = false
+        private let file: Int32
+
+        init(_ file: Int32) { self.file = file }
+
+        /// Takes what has come; false at the connection's end.
+        func take() -> Bool {
+            guard let bytes = GDBServer.read(file) else {
+                isClosed = true
+                return false
+            }
             reader.append(bytes)
+            return true
+        }
+
+        /// Whether nobody has pressed Ctrl-C or gone away.
+        func isQuiet() -> Bool {
+            guard !isClosed, !reader.holdsInterrupt() else { return false }
+            guard GDBServer.canRead(file, milliseconds: 0) else { return true }
+            return take() && !reader.holdsInterrupt()
         }
     }
 
@@ -121,22 +147,13 @@ public final class GDBServer {
         if connection >= 0 { close(connection) }
     }
 
-    /// Whether nobody has pressed Ctrl-C or gone away; what has come stays for the reader.
-    private static func isQuiet(_ connection: Int32, after reader: GDBPacketReader) -> Bool {
-        guard !reader.holdsInterrupt() else { return false }
-        guard canRead(connection, milliseconds: 0) else { return true }
-        var bytes = [UInt8](repeating: 0, count: 1 << 12)
-        let count = recv(connection, &bytes, bytes.count, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
-        return count > 0 && !reader.holdsInterrupt(and: bytes[..<count])
-    }
-
-    private static func canRead(_ file: Int32, milliseconds: Int32) -> Bool {
+    fileprivate static func canRead(_ file: Int32, milliseconds: Int32) -> Bool {
         var descriptor = pollfd(fd: file, events: Int16(POLLIN), revents: 0)
         return poll(&descriptor, 1, milliseconds) > 0
     }
 
     /// What has come; nil at the connection's end.
-    private static func read(_ file: Int32) -> [UInt8]? {
+    fileprivate static func read(_ file: Int32) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: 1 << 15)
         let count = recv(file, &bytes, bytes.count, 0)
         return count > 0 ? Array(bytes[..<count]) : nil

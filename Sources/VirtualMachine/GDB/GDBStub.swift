@@ -19,7 +19,13 @@ public final class GDBStub {
     public var monitor: ((String) -> String)?
     /// Whether packets are acknowledged.
     private(set) var acknowledges = true
+    /// What gdb has set, each with a number that grows; what runs next meets them.
+    private var wanted: [PointKey: Int] = [:]
+    private var nextPoint = 0
+    /// What the guest watches for them.
     private var points: [Point] = []
+    /// Whether the two differ: gdb sets all its points before a run and takes them back after it, one by one.
+    private var pointsChanged = false
     /// Why the last run ended, as a reply.
     private var lastStop = "T05thread:01;"
     /// What the breakpoint that stopped the run was.
@@ -29,6 +35,8 @@ public final class GDBStub {
 
     /// The largest packet that gdb may send.
     private static let packetSize = 0x4000
+    /// The most points.
+    private static let pointLimit = 1 << 16
 
     /// A stub for a guest, which must not run otherwise meanwhile; with a history gdb can go backwards.
     public init(_ guest: Guest, history: GuestHistory? = nil) {
@@ -38,8 +46,9 @@ public final class GDBStub {
 
     /// Removes what gdb has set; the guest stays where it is.
     func close() {
-        for point in points { guest.off(point.handler) }
-        points = []
+        wanted = [:]
+        pointsChanged = true
+        watchPoints()
         acknowledges = true
         noteChange()
     }
@@ -139,6 +148,7 @@ public final class GDBStub {
     private func command(_ text: Substring) -> Reaction {
         guard let bytes = Hexadecimal.bytes(text.utf8) else { return say("E01") }
         noteChange()
+        watchPoints()
         guard let monitor else { return .reply(Hexadecimal.text("there is no monitor\n".utf8)) }
         let answer = monitor(String(decoding: bytes, as: UTF8.self))
         return answer.isEmpty ? say("OK") : .reply(Hexadecimal.text(answer.utf8.prefix(Self.packetSize / 2 - 2)))
@@ -228,6 +238,7 @@ public final class GDBStub {
             hasChanged = true
         }
         noteChange()
+        watchPoints()
         hit = nil
         let limits = RunLimits(instructions: steps ? 1 : nil)
         let stop =
@@ -252,6 +263,7 @@ public final class GDBStub {
     private func goBack(steps: Bool, isKnown: Bool) -> Reaction {
         guard let history, isKnown else { return .reply([]) }
         noteChange()
+        watchPoints()
         let now = guest.instructions
         guard now > history.start else {
             lastStop = "T05replaylog:begin;thread:01;"
@@ -288,21 +300,42 @@ public final class GDBStub {
             let length = Hexadecimal.number(parts[2])
         else { return say("E01") }
         let key = PointKey(type: type, address: address, length: length)
-        guard let filters = key.filters else { return (0x30...0x34).contains(type) ? say("E01") : .reply([]) }
+        guard key.filters != nil else { return (0x30...0x34).contains(type) ? say("E01") : .reply([]) }
         if !isSet {
-            for point in points where point.key == key { guest.off(point.handler) }
-            points.removeAll { $0.key == key }
-        } else if !points.contains(where: { $0.key == key }) {
-            for filter in filters {
-                let handler = guest.observe(filter) { [unowned self] _ in
-                    hit = key.reason
-                    guest.requestStop("gdb")
-                    return .proceed
-                }
-                points.append(Point(key: key, filter: filter, handler: handler))
-            }
+            pointsChanged = wanted.removeValue(forKey: key) != nil || pointsChanged
+        } else if wanted[key] == nil {
+            guard wanted.count < Self.pointLimit else { return say("E1c") }
+            wanted[key] = nextPoint
+            nextPoint += 1
+            pointsChanged = true
         }
         return say("OK")
+    }
+
+    /// Has the guest watch what gdb has set by now, all at once.
+    private func watchPoints() {
+        guard pointsChanged else { return }
+        pointsChanged = false
+        let gone = points.filter { wanted[$0.key] == nil }
+        guest.off(gone.map(\.handler))
+        points.removeAll { wanted[$0.key] == nil }
+        let known = Set(points.map(\.key))
+        let added = wanted.filter { !known.contains($0.key) }.sorted { $0.value < $1.value }.flatMap { entry in
+            (entry.key.filters ?? []).map { (key: entry.key, filter: $0) }
+        }
+        guard !added.isEmpty else { return }
+        let handlers = guest.observe(
+            added.map { key, filter in
+                (
+                    filter,
+                    { [unowned self] _ in
+                        hit = key.reason
+                        guest.requestStop("gdb")
+                        return .proceed
+                    }
+                )
+            })
+        points += zip(added, handlers).map { Point(key: $0.key, filter: $0.filter, handler: $1) }
     }
 }
 

@@ -22,6 +22,8 @@ final class EffectLog {
         case arm(GuestTimer)
         case cancel(GuestTimer)
         case reset
+        /// The end of the run, with its reason.
+        case stop(String)
 
         /// Bytes that it takes, about.
         var size: Int { if case .memory(_, let bytes) = self { 48 + bytes.count } else { 48 } }
@@ -209,6 +211,7 @@ extension Guest {
         case .arm(let timer): timers.armAgain(timer)
         case .cancel(let timer): timer.cancel()
         case .reset: reset()
+        case .stop(let why): if effects?.ignoresStops != true { requestStop(why) }
         }
     }
 }

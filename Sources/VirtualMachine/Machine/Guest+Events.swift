@@ -31,9 +31,19 @@ extension Guest {
         return handlers.add(filter, isObserver: true, body)
     }
 
+    /// Installs many handlers that look on, at the cost of one.
+    package func observe(_ observers: [(filter: EventFilter, body: (GuestEvent) -> Verdict)]) -> [HandlerID] {
+        defer { handlersChanged() }
+        return handlers.addObservers(observers)
+    }
+
     /// Removes a handler.
-    public func off(_ id: HandlerID) {
-        handlers.remove(id)
+    public func off(_ id: HandlerID) { off([id]) }
+
+    /// Removes many handlers, at the cost of one.
+    package func off(_ ids: [HandlerID]) {
+        guard !ids.isEmpty else { return }
+        handlers.remove(Set(ids))
         handlersChanged()
     }
 

@@ -144,7 +144,10 @@ extension Guest {
     public func step(_ count: UInt64 = 1) -> Stop { run(limits: RunLimits(instructions: count)) }
 
     /// Ends the current run after the instruction; for handlers.
-    public func requestStop(_ detail: String) { requestStop(.stopped, detail, nil) }
+    public func requestStop(_ detail: String) {
+        effects?.note(.stop(detail))
+        requestStop(.stopped, detail, nil)
+    }
 
     func requestStop(_ reason: Stop.Reason, _ detail: String, _ event: GuestEvent?) {
         guard stopRequest == nil else { return }

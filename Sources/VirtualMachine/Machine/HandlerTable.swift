@@ -73,9 +73,21 @@ final class HandlerTable {
         return entry.id
     }
 
-    func remove(_ id: HandlerID) {
-        entries.first { $0.id == id }?.isInstalled = false
-        entries.removeAll { $0.id == id }
+    /// Adds many handlers that look on, at the cost of one.
+    func addObservers(_ observers: [(filter: EventFilter, body: (GuestEvent) -> Verdict)]) -> [HandlerID] {
+        let added = observers.enumerated().map { index, observer in
+            Entry(
+                HandlerID(rawValue: next &+ UInt64(index)), observer.filter, isObserver: true, observer.body)
+        }
+        next &+= UInt64(added.count)
+        entries += added
+        watchesConsole = entries.contains { $0.filter.kind == .console }
+        return added.map(\.id)
+    }
+
+    func remove(_ ids: Set<HandlerID>) {
+        for entry in entries where ids.contains(entry.id) { entry.isInstalled = false }
+        entries.removeAll { ids.contains($0.id) }
         watchesConsole = entries.contains { $0.filter.kind == .console }
     }
 

@@ -1,4 +1,5 @@
 import Hypervisors
+import X86
 import X86Engine
 
 // Why guests are left is a part of this module's interface, as the techniques are.
@@ -221,6 +222,12 @@ extension GateRecord {
             case 0x7, 0xF: "trap gate"
             default: "gate of type \(type)"
             }
-        return "\(kind) \(hexadecimal(index)), DPL \(descriptorPrivilegeLevel)"
+        return "\(isNarrow ? "16-bit " : "")\(kind) \(hexadecimal(index)), DPL \(descriptorPrivilegeLevel)"
+    }
+
+    /// Whether it is one of the 80286, whose values are 16 bits wide.
+    package var isNarrow: Bool {
+        [SystemDescriptorType.callGate16, SystemDescriptorType.interruptGate16, SystemDescriptorType.trapGate16]
+            .contains(type)
     }
 }
