@@ -237,6 +237,23 @@ struct MachineTests {
 
 @Suite("Bounds of what scripts do with machines")
 struct MachineLimitTests {
+    @Test(
+        "a handler of a number that cannot come is refused",
+        arguments: [
+            "io(0x1_0000)", "io(0xFFFF..<0x1_0001)", "msr(0x1_0000_0000)", "cr(16)", "exception(32)", "interrupt(256)",
+        ])
+    func impossibleNumbers(event: String) {
+        let report = failure(guest("hlt") + "on g.\(event) { }")
+        #expect(report?.message.contains("none of this event's numbers") == true, "\(report?.message ?? "none")")
+    }
+
+    @Test(
+        "a handler of the last number is taken",
+        arguments: ["io(0xFFFF)", "io(0..<0x1_0000)", "msr(0xFFFF_FFFF)", "cr(15)", "exception(31)", "interrupt(255)"])
+    func lastNumbers(event: String) {
+        #expect(failure(guest("hlt") + "on g.\(event) { }") == nil)
+    }
+
     @Test("snapshots count against the memory that guests may have")
     func snapshots() {
         var limits = Limits.untrusted

@@ -458,12 +458,13 @@ enum EventFilters {
         switch kind {
         case .transition:
             return .transition(from: try level(pattern["from"]), to: try level(pattern["to"]))
-        case .exception: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["vector"], vector: true))
-        case .interrupt: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["vector"]))
+        case .exception:
+            return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["vector"], upTo: 0x1F, vector: true))
+        case .interrupt: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["vector"], upTo: 0xFF))
         case .syscall, .hypercall: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["nr"]))
-        case .io: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["ports"]))
-        case .msr: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["index"]))
-        case .cr: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["number"]))
+        case .io: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["ports"], upTo: 0xFFFF))
+        case .msr: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["index"], upTo: 0xFFFF_FFFF))
+        case .cr: return VirtualMachine.EventFilter(kind, numbers: try numbers(pattern["number"], upTo: 15))
         case .exec:
             guard let range = try numbers(pattern["address"], of: pattern.source as? GuestObject) else {
                 throw HostFailure(.wrongArguments, "`exec` needs an address")
@@ -525,9 +526,19 @@ enum EventFilters {
         }
     }
 
-    /// The numbers that an argument lets through.
+    /// The numbers that an argument lets through, of which there are so many.
     private static func numbers(
-        _ value: ScriptValue?, vector: Bool = false, of guest: GuestObject? = nil
+        _ value: ScriptValue?, upTo last: UInt64 = .max, vector: Bool = false, of guest: GuestObject? = nil
+    ) throws(HostFailure) -> ClosedRange<UInt64>? {
+        let numbers = try numbers(value, vector: vector, of: guest)
+        guard let numbers, numbers.upperBound > last else { return numbers }
+        throw HostFailure(
+            .outOfRange,
+            "\(hexadecimal(numbers.upperBound)) is none of this event's numbers, which end at \(hexadecimal(last))")
+    }
+
+    private static func numbers(
+        _ value: ScriptValue?, vector: Bool, of guest: GuestObject?
     ) throws(HostFailure) -> ClosedRange<UInt64>? {
         switch value {
         case nil, .nil: return nil
