@@ -53,6 +53,20 @@ struct BackwardsTests {
         #expect(guest.instructions == 3)
     }
 
+    @Test(
+        "`rc` finds also the breakpoint that the guest stopped at last",
+        arguments: [Technique.bare, .vmx, .svm, .translate, .trapAndEmulate])
+    func continueBackToTheLast(technique: Technique) throws {
+        let guest = try Lab.guest(technique: technique)
+        let session = TestSession(guest)
+        session.say("b 0x40000a")
+        #expect(session.say("c").contains("stopped: breakpoint 1"))
+        #expect(guest.instructions == 2)
+        session.say("s 4")
+        #expect(session.say("rc").contains("stopped: breakpoint 1"))
+        #expect(guest.instructions == 2 && guest.cpu.rip == 0x40_000A)
+    }
+
     @Test("`rn` goes back over a whole system call")
     func previous() throws {
         let guest = try Lab.guest()

@@ -54,7 +54,9 @@ enum Lab {
                 hlt
         """
 
-    static func guest(kernel: String = kernel, program: String = program) throws -> Guest {
+    static func guest(
+        kernel: String = kernel, program: String = program, technique: Technique = .bare
+    ) throws -> Guest {
         let layout = PreparedLayout.long
         let ring0 = try code(kernel, ring: 0, origin: #require(layout.codeOrigin(ring: 0)))
         let ring3 = try code(program, ring: 3, origin: #require(layout.codeOrigin(ring: 3)))
@@ -65,6 +67,7 @@ enum Lab {
             syscallEntry: ring0.labels.first { $0.name == "add" }?.address)
         var configuration = GuestConfiguration(name: "demo", boot: BootSource(.prepared(prepared)))
         configuration.memory = 4 << 20
+        configuration.technique = technique
         return try Guest(configuration)
     }
 

@@ -154,6 +154,7 @@ package final class HardwareMonitor: GuestMonitor {
         presence = GuestPresence()
         shadow?.reset()
         machine.flushTLB()
+        machine.forgetReportedInstructions()
     }
 
     package func leave() {

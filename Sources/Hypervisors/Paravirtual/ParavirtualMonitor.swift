@@ -233,6 +233,7 @@ package final class ParavirtualMonitor: GuestMonitor {
             return end("its snapshot is not one of a paravirtual guest")
         }
         state = known
+        machine.forgetReportedInstructions()
         setUpMachine()
         makePaging()
         if guest.state.pointee.activity != .shutdown, !validate(pinned) {

@@ -245,6 +245,7 @@ package final class SoftwareMonitor: GuestMonitor {
         shadow.reset()
         owesInstruction = false
         presence = GuestPresence()
+        machine.forgetReportedInstructions()
     }
 
     /// Takes over what is watched: single addresses are met by the machine's processor and by call-outs; for everything

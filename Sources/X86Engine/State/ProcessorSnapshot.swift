@@ -33,9 +33,7 @@ extension Processor {
         control.pointee.transitions = snapshot.transitions
         control.pointee.hasFault = false
         control.pointee.link = nil
-        control.pointee.reportedAddress = InstructionReport()
-        control.pointee.reportedOperation = InstructionReport()
-        control.pointee.continuedString = InstructionReport()
+        forgetReportedInstructions()
         control.pointee.decisions = Decisions()
         forgetVirtualization()
         flushTLB()

@@ -59,6 +59,13 @@ extension Processor {
         control.pointee.reportedAddress == InstructionReport(time: state.pointee.time, rip: state.pointee.rip)
     }
 
+    /// Forgets what was reported and what was under way: another state has taken the place of the one that it was about.
+    package func forgetReportedInstructions() {
+        control.pointee.reportedAddress = InstructionReport()
+        control.pointee.reportedOperation = InstructionReport()
+        control.pointee.continuedString = InstructionReport()
+    }
+
     /// Reports the next instruction if its address is watched; true if it was, and everything is to be looked at anew.
     func reportWatchedAddress() -> Bool {
         let s = state
