@@ -60,7 +60,8 @@ struct EmbeddingTests {
         #expect(range.diagnostic.code == "V0310" && range.diagnostic.span?.text == "300")
         #expect(range.message.contains("0...255"))
         #expect(try failure("small(\"a\")")?.diagnostic.code == "V0310")
-        #expect(try failure("small()")?.diagnostic.code == "V0307")
+        let missing = try failure("small()")?.diagnostic
+        #expect(missing?.code == "V0307" && missing?.message == "`small` needs `argument1`")
         #expect(try failure("refuse()")?.message == "not today")
         #expect(try failure("fail()")?.diagnostic.span?.startPosition.line == 1)
         let caught = try Program("try { refuse() } catch e { e.message }", for: session.interface)

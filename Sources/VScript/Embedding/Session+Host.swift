@@ -146,7 +146,8 @@ extension Session {
         for type in repeat each types {
             parameters.append(
                 Signature.Parameter(
-                    name: "\(parameters.count + 1)", kind: type is any OptionalParameter.Type ? .optional : .required))
+                    name: "argument\(parameters.count + 1)",
+                    kind: type is any OptionalParameter.Type ? .optional : .required))
         }
         return Signature(name: name, parameters: parameters)
     }
