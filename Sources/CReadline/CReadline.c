@@ -313,8 +313,12 @@ static int walk(int step) {
         if (is_origin && walk_position >= history_length) break;
         if (is_origin || (strncmp(text, walk_origin, walk_prefix) == 0 && strcmp(text, rl_line_buffer) != 0)) {
             walk_position = position;
-            rl_replace_line(text, 1);
-            rl_point = rl_end;
+            // An edit like any other: readline's list of undos may be a history entry's too, which must keep it.
+            rl_begin_undo_group();
+            rl_delete_text(0, rl_end);
+            rl_point = 0;
+            rl_insert_text(text);
+            rl_end_undo_group();
             return 0;
         }
     }

@@ -267,6 +267,8 @@ struct ReplTerminalTests {
             + ["\u{1B}[A", "\u{1B}[B", "\u{1B}[C", "\u{1B}[D", "é", "漢"]
             // The text that is pasted may have no end.
             + Array(repeating: "\u{1B}[200~", count: 3) + ["\u{1B}[201~"]
+            // Walks and searches through the history, with edits in between, are where readline loses count of its undos.
+            + Array(repeating: ["\u{1B}[A", "\u{1B}[B", "\u{12}", "\r"], count: seed.isMultiple(of: 2) ? 1 : 12).joined()
         for _ in 0..<20 {
             terminal.type((0..<60).map { _ in generator.pick(keys) }.joined())
             terminal.type("\u{3}")
