@@ -255,32 +255,36 @@ struct ReplTerminalTests {
         }
     }
 
-    @Test("random keys neither end nor hang it", arguments: 0..<8)
-    func fuzz(seed: UInt64) throws {
-        let terminal = try ReplTerminal()
-        terminal.wait(for: "vscript> ")
-        var generator = SeededNumbers(seed)
-        // What ends the program, and what does that in a line of its own.
-        let leaving: Set<UInt8> = [0x3, 0x4, 0x1A, 0x1C, UInt8(ascii: "q")]
-        var keys = (0x00...0x7F).map(UInt8.init).filter { !leaving.contains($0) }.map { String(UnicodeScalar($0)) }
-        keys += ["\u{1B}[A", "\u{1B}[B", "\u{1B}[C", "\u{1B}[D", "é", "漢"]
-        // The text that is pasted may have no end.
-        keys += Array(repeating: "\u{1B}[200~", count: 3) + ["\u{1B}[201~"]
-        // Walks and searches through the history, with edits in between, are where readline loses count of its undos.
-        if !seed.isMultiple(of: 2) {
-            for _ in 0..<12 { keys += ["\u{1B}[A", "\u{1B}[B", "\u{12}", "\r"] }
+    @Test("random keys neither end nor hang it", arguments: 0..<12, ["emacs", "vi"])
+    func fuzz(seed: UInt64, mode: String) throws {
+        try withFiles(["inputrc": "set editing-mode \(mode)\n"]) { directory in
+            let inputrc = directory.appendingPathComponent("inputrc").path
+            let terminal = try ReplTerminal(environment: ["INPUTRC": inputrc])
+            terminal.wait(for: "vscript> ")
+            var generator = SeededNumbers(seed)
+            // What ends the program, and what does that in a line of its own.
+            let leaving: Set<UInt8> = [0x3, 0x4, 0x1A, 0x1C, UInt8(ascii: "q")]
+            let last: UInt8 = seed % 3 == 0 ? 0xFF : 0x7F
+            var keys = (0x00...last).filter { !leaving.contains($0) }.map { [$0] }
+            // The text that is pasted may have no end.
+            let paste = "\u{1B}[200~"
+            let longer = ["\u{1B}[A", "\u{1B}[B", "\u{1B}[C", "\u{1B}[D", "é", "漢", paste, paste, paste, "\u{1B}[201~"]
+            keys += longer.map { Array($0.utf8) }
+            // Walks and searches through the history, with edits in between, are where readline loses count of its undos.
+            if !seed.isMultiple(of: 2) {
+                for _ in 0..<12 { keys += ["\u{1B}[A", "\u{1B}[B", "\u{12}", "\r"].map { Array($0.utf8) } }
+            }
+            for _ in 0..<20 {
+                terminal.type((0..<60).flatMap { _ in generator.pick(keys) } + [0x3])
+            }
+            // While a line runs Ctrl-C stops that, and what was pressed before it is for the next line: so once more.
+            var isAnswered = false
+            for _ in 0..<30 where !isAnswered {
+                terminal.type("\u{3}\u{3}40 + 2\r")
+                isAnswered = terminal.sees("\n42\n", seconds: 2)
+            }
+            #expect(isAnswered, "\(terminal.output.suffix(500).debugDescription)")
         }
-        for _ in 0..<20 {
-            terminal.type((0..<60).map { _ in generator.pick(keys) }.joined())
-            terminal.type("\u{3}")
-        }
-        // While a line runs Ctrl-C stops that, and what was pressed before it is for the next line: so once more.
-        var isAnswered = false
-        for _ in 0..<30 where !isAnswered {
-            terminal.type("\u{3}\u{3}40 + 2\r")
-            isAnswered = terminal.sees("\n42\n", seconds: 2)
-        }
-        #expect(isAnswered, "\(terminal.output.suffix(500).debugDescription)")
     }
 }
 
