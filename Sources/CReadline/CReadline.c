@@ -228,9 +228,23 @@ static void end_search(void) {
 }
 
 /// Keeps what the next key is repeated by small enough for one that is pressed by mistake.
+///
+/// As much as the longest line so far may be put back by each: a few keys would make gigabytes of it.
 static void limit_argument(void) {
-    const int limit = 1000;
+    static int longest;
+    if (rl_end > longest) longest = rl_end;
+    int limit = 1 + (1 << 20) / (longest + 1);
+    if (limit > 1000) limit = 1000;
     if (RL_ISSTATE(RL_STATE_NUMERICARG) && rl_numeric_arg > limit) rl_numeric_arg = limit;
+}
+
+/// Cuts a text that is longer than any that is typed or pasted.
+static void limit_text(void) {
+    const int limit = 1 << 24;
+    if (rl_end <= limit) return;
+    rl_delete_text(limit, rl_end);
+    if (rl_point > rl_end) rl_point = rl_end;
+    rl_ding();
 }
 
 static int has_key(void) {
