@@ -457,6 +457,7 @@ enum creadline_result creadline_read(const char *prompt, int wake, char **text) 
         if (key == '\033' && awaits) give_up_sequences();
         awaits_character = false;
         rl_callback_read_char();
+        if (!is_done) limit_text();
     }
     if (!is_done) rl_callback_handler_remove();
     if (is_interrupted) {

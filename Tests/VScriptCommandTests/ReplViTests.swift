@@ -53,6 +53,19 @@ import Testing
         }
     }
 
+    @Test("what a few keys put back again and again stays small")
+    func repeatedPut() throws {
+        try withVi { environment in
+            let terminal = try ReplTerminal(environment: environment)
+            terminal.wait(for: "vscript> ")
+            terminal.type(String(repeating: "a", count: 60) + "\u{1B}")
+            // Unbounded these would be 60 KB, 60 MB, 60 GB.
+            for _ in 0..<3 { terminal.type("dd999p") }
+            terminal.type("\u{3}\u{3}40 + 2\r")
+            terminal.wait(for: "\n42\n")
+        }
+    }
+
     @Test("half a character in a search is given up by the key after it")
     func halfCharacterInASearch() throws {
         let terminal = try ReplTerminal()
