@@ -382,6 +382,10 @@ static void bind_keys(Keymap map) {
     rl_bind_key_in_map('\n', enter, map);
     rl_bind_key_in_map(interrupt_key, interrupt, map);
     if (map == vi_movement_keymap) {
+        // vi's own searches free lists of undos that lines of the history have too (8.2).
+        rl_bind_key_in_map('/', rl_reverse_search_history, map);
+        rl_bind_key_in_map('?', rl_forward_search_history, map);
+        rl_unbind_function_in_map(rl_vi_search_again, map);
         rl_bind_key_in_map('R', overstrike, map);
         rl_bind_key_in_map('r', change_character, map);
         return;
@@ -441,6 +445,8 @@ enum creadline_result creadline_read(const char *prompt, int wake, char **text) 
     // The window may have changed while no line was read.
     if (drain(resize_pipe[0])) rl_reset_screen_size();
     rl_callback_handler_install(prompt, accept_line);
+    // Else vi's first ESC frees the list of undos, which a line that was put aside for the history may have too (8.2).
+    RL_SETSTATE(RL_STATE_VICMDONCE);
     while (!is_done) {
         int key = next_key();
         if (key == EOF) break;

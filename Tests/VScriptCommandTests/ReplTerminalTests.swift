@@ -262,8 +262,8 @@ struct ReplTerminalTests {
             let terminal = try ReplTerminal(environment: ["INPUTRC": inputrc])
             terminal.wait(for: "vscript> ")
             var generator = SeededNumbers(seed)
-            // What ends the program, and what does that in a line of its own.
-            let leaving: Set<UInt8> = [0x3, 0x4, 0x1A, 0x1C, UInt8(ascii: "q")]
+            // What ends the program, and what does that in a line of its own, of either case: there are keys that change it.
+            let leaving: Set<UInt8> = [0x3, 0x4, 0x1A, 0x1C, UInt8(ascii: "q"), UInt8(ascii: "Q")]
             let last: UInt8 = seed % 3 == 0 ? 0xFF : 0x7F
             var keys = (0x00...last).filter { !leaving.contains($0) }.map { [$0] }
             // The text that is pasted may have no end.
