@@ -38,6 +38,14 @@ final class ChildProcess {
     var hasEnded: Bool { !process.isRunning }
     func interrupt() { kill(process.processIdentifier, SIGINT) }
 
+    /// `vscript` with arguments that make it serve a guest to gdb, and the port where it does.
+    static func gdbServer(_ arguments: [String], in directory: URL) throws -> (server: ChildProcess, port: String) {
+        let server = try ChildProcess(commandURL.path, arguments, in: directory, output: "server")
+        try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
+        let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(in: .whitespacesAndNewlines)
+        return (server, port)
+    }
+
     /// What gdb says to commands, connected to a port.
     static func gdb(
         _ commands: [String], port: String, in directory: URL, _ name: String, seconds: Double = 60

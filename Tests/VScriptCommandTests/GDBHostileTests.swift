@@ -78,11 +78,8 @@ import Testing
     @Test("whatever a client sends and however it leaves, the next one is served")
     func theNextClientIsServed() throws {
         try withFiles(["lab.vscript": Self.spinner]) { directory in
-            let server = try ChildProcess(
-                commandURL.path, ["--gdb", "0", "lab.vscript"], in: directory, output: "server")
-            try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
-            let text = try #require(server.text.split(separator: ":").last)
-            let port = try #require(UInt16(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+            let (server, text) = try ChildProcess.gdbServer(["--gdb", "0", "lab.vscript"], in: directory)
+            let port = try #require(UInt16(text))
             let run = Client.framed(Array("c".utf8))
             let attacks: [(name: String, bytes: [UInt8])] = [
                 ("leaves while the guest runs", run),

@@ -24,11 +24,7 @@ struct GDBLinuxTests {
             let ticks = try #require(addresses["jiffies_64"])
             let open = try #require(addresses["do_sys_openat2"])
 
-            let server = try ChildProcess(
-                commandURL.path, ["--gdb", "0", "linux.vscript"], in: directory, output: "server")
-            try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
-            let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(
-                in: .whitespacesAndNewlines)
+            let (server, port) = try ChildProcess.gdbServer(["--gdb", "0", "linux.vscript"], in: directory)
             let first = try ChildProcess.gdb(
                 [
                     "printf \"reset cpl %d pc %#lx\\n\", $cpl, $pc", "info registers cr0",

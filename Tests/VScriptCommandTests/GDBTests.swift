@@ -41,11 +41,7 @@ import Testing
         arguments: ["vmx", "svm", "translate", "trapAndEmulate"])
     func gdbDebugsThroughAMonitor(_ technique: String) throws {
         try withFiles(["lab.vscript": Self.lab(technique)]) { directory in
-            let server = try ChildProcess(
-                commandURL.path, ["--gdb", "0", "lab.vscript"], in: directory, output: "server")
-            try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
-            let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(
-                in: .whitespacesAndNewlines)
+            let (server, port) = try ChildProcess.gdbServer(["--gdb", "0", "lab.vscript"], in: directory)
             let text = try ChildProcess.gdb(
                 [
                     "hbreak *0x40000a", "continue", "p/x $pc", "stepi", "p/x $pc", "p/x $cs",
@@ -73,11 +69,7 @@ import Testing
 
     @Test func gdbDebugsAcrossRingsAndBackwards() throws {
         try withFiles(["lab.vscript": Self.lab("bare")]) { directory in
-            let server = try ChildProcess(
-                commandURL.path, ["--gdb", "0", "lab.vscript"], in: directory, output: "server")
-            try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
-            let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(
-                in: .whitespacesAndNewlines)
+            let (server, port) = try ChildProcess.gdbServer(["--gdb", "0", "lab.vscript"], in: directory)
             let first = try ChildProcess.gdb(
                 [
                     "hbreak *0x40000a", "continue", "stepi", "p/x $pc", "p/x $cs", "info registers cr0 cr3 efer cpl",
@@ -112,10 +104,7 @@ import Testing
     @Test func aScriptServesItsGuestOnceAndGoesOn() throws {
         let script = Self.lab("bare") + "\ndemo.step(2)\ndemo.gdb(0)\nprint(\"then \\(demo.instructions)\")\n"
         try withFiles(["lab.vscript": script]) { directory in
-            let server = try ChildProcess(commandURL.path, ["lab.vscript"], in: directory, output: "server")
-            try #require(server.wait { $0.text.contains("localhost:") && $0.text.hasSuffix("\n") })
-            let port = try #require(server.text.split(separator: ":").last).trimmingCharacters(
-                in: .whitespacesAndNewlines)
+            let (server, port) = try ChildProcess.gdbServer(["lab.vscript"], in: directory)
             let text = try ChildProcess.gdb(["p/x $pc", "stepi", "detach"], port: port, in: directory, "gdb")
             #expect(text.contains("= 0x40000a"), "\(text)")
             #expect(server.wait { $0.hasEnded } && server.text.hasSuffix("then 3\n"), "\(server.text)")
